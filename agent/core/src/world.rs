@@ -1,0 +1,187 @@
+//! What exists: nodes, namespaces, pods, services and the simulated Internet, with every address assigned.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::{Labels, ObjectName, Protocol};
+
+/// Everything that policies can speak of. Plain data: the harness or a Kubernetes watch fills it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct World {
+    /// Nodes by name; at least one.
+    pub nodes: BTreeMap<String, Node>,
+    /// Labels of each namespace, `kubernetes.io/metadata.name` included.
+    pub namespaces: BTreeMap<String, Labels>,
+    /// Pods by name.
+    pub pods: BTreeMap<ObjectName, Pod>,
+    /// Services by name.
+    pub services: BTreeMap<ObjectName, Service>,
+    /// Names and hosts outside the cluster.
+    pub internet: Internet,
+}
+
+/// One node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Node labels.
+    pub labels: Labels,
+    /// The node's own addresses, primary first; at least one.
+    pub addresses: Vec<IpAddr>,
+    /// Prefixes from which the node's pods get addresses.
+    pub pod_cidrs: Vec<IpNet>,
+}
+
+/// One pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// Pod labels.
+    pub labels: Labels,
+    /// Name of the node it runs on.
+    pub node: String,
+    /// Addresses, primary first; the node's for a hostNetwork pod.
+    pub addresses: Vec<IpAddr>,
+    /// Service account.
+    pub service_account: String,
+    /// The pod shares its node's network and has no endpoint.
+    pub host_network: bool,
+    /// What its containers serve, and the names of the ports.
+    pub serves: Vec<Serve>,
+}
+
+/// One port that a pod or a host serves.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Serve {
+    /// Container port name, which policies may use.
+    pub name: Option<String>,
+    /// Port number.
+    pub port: u16,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// What answers there.
+    pub application: Application,
+}
+
+/// What answers on a served port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Application {
+    /// The server's own identity: over HTTP on TCP, as one datagram on UDP.
+    Identity,
+    /// HTTP over TLS with a certificate for the host's names.
+    Https,
+    /// The cluster's DNS server: services and pods itself, every other name from the Internet.
+    ClusterDns,
+}
+
+/// One service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Labels that select the backends in the service's namespace; `None` when `endpoints` are given by hand.
+    pub selector: Option<Labels>,
+    /// Backends given by hand.
+    pub endpoints: Vec<IpAddr>,
+    /// Cluster addresses; empty for a headless service.
+    pub cluster_ips: Vec<IpAddr>,
+    /// Ports of the service.
+    pub ports: Vec<ServicePort>,
+}
+
+/// One port of a service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServicePort {
+    /// Port name.
+    pub name: Option<String>,
+    /// Port on the cluster address.
+    pub port: u16,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Port on each backend.
+    pub target: TargetPort,
+}
+
+/// A service's target port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TargetPort {
+    /// By number.
+    Number(u16),
+    /// By the backend's container port name.
+    Name(String),
+}
+
+/// The simulated Internet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Internet {
+    /// DNS names, lower-case, without trailing dot.
+    pub names: BTreeMap<String, Zone>,
+    /// Hosts by address.
+    pub hosts: BTreeMap<IpAddr, Host>,
+}
+
+/// The records of one DNS name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Zone {
+    /// IPv4 and IPv6 addresses in the order of the answer.
+    pub addresses: Vec<IpAddr>,
+    /// Canonical name, lower-case, without trailing dot; excludes `addresses`.
+    pub cname: Option<String>,
+    /// Time to live in seconds.
+    pub ttl: u32,
+}
+
+/// One host of the Internet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Names that lead to it; the first is its identity, the address is when there is none.
+    pub names: BTreeSet<String>,
+    /// What it serves.
+    pub serves: Vec<Serve>,
+}
+
+impl World {
+    /// The pod that has this address as its own; hostNetwork pods have none of their own.
+    #[must_use]
+    pub fn pod_at(&self, address: IpAddr) -> Option<(&ObjectName, &Pod)> {
+        self.pods.iter().find(|(_, pod)| !pod.host_network && pod.addresses.contains(&address))
+    }
+
+    /// The node that has this address.
+    #[must_use]
+    pub fn node_at(&self, address: IpAddr) -> Option<(&String, &Node)> {
+        self.nodes.iter().find(|(_, node)| node.addresses.contains(&address))
+    }
+
+    /// Backends of one service port as addresses and ports, ordered by pod name.
+    ///
+    /// A pod without the named target port is left out, as an endpoint controller leaves it out.
+    #[must_use]
+    pub fn backends(&self, name: &ObjectName, service: &Service, port: &ServicePort) -> Vec<(IpAddr, u16)> {
+        let Some(selector) = &service.selector else {
+            let TargetPort::Number(number) = &port.target else { return Vec::new() };
+            return service.endpoints.iter().map(|address| (*address, *number)).collect();
+        };
+        self.pods
+            .iter()
+            .filter(|(pod_name, pod)| {
+                pod_name.namespace == name.namespace
+                    && selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
+            })
+            .filter_map(|(_, pod)| {
+                let number = match &port.target {
+                    TargetPort::Number(number) => *number,
+                    TargetPort::Name(name) => {
+                        pod.serves
+                            .iter()
+                            .find(|serve| {
+                                serve.protocol == port.protocol && serve.name.as_deref() == Some(name)
+                            })?
+                            .port
+                    }
+                };
+                Some((*pod.addresses.first()?, number))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,3 @@
+//! Every CI step as a local command.
+
+fn main() {}

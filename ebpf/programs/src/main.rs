@@ -1,0 +1,3 @@
+//! The kernel programs of the datapath.
+#![no_std]
+#![no_main]

@@ -1,0 +1,85 @@
+//! Map layouts and the two datapath decisions, shared by the kernel programs, the agent and the model.
+//!
+//! | map | key | value | written by |
+//! | --- | --- | --- | --- |
+//! | `ENDPOINTS` | interface index, `u32` | [`Endpoint`] | agent |
+//! | `IPCACHE` | [`Address`] with a prefix length | [`IpcacheEntry`] | agent |
+//! | `POLICY` | [`PolicyKey`] with a prefix length | [`PolicyEntry`] | agent |
+//! | `CONNTRACK` | [`CtKey`] | [`CtEntry`] | kernel |
+//! | `SERVICES` | [`ServiceKey`] | [`ServiceEntry`] | agent |
+//! | `PROXIES` | [`Proxy`] as `u32` | local port, `u32`, host order | agent |
+//! | `CONFIG` | `0` | [`Config`] | agent |
+//! | `EVENTS` | ring buffer | [`FlowRecord`] | kernel |
+//! | `LOST` | `0` | records lost per CPU, `u64` | kernel |
+//!
+//! Nothing here allocates, panics or depends on another crate. Byte order stands in each field's
+//! documentation; every layout is free of hidden padding and is pinned by `tests/layout.rs`.
+#![no_std]
+
+mod address;
+pub mod conntrack;
+pub mod decide;
+mod endpoint;
+mod event;
+mod identity;
+mod policymap;
+mod service;
+mod verdict;
+
+pub use address::Address;
+pub use conntrack::{CtEntry, CtKey, CtStatus, Side};
+pub use endpoint::{Config, Endpoint, IpcacheEntry, Proxy};
+pub use event::{FlowRecord, PACKET_BYTES};
+pub use identity::Identity;
+pub use policymap::{Action, Author, PolicyEntry, PolicyKey};
+pub use service::{ServiceEntry, ServiceKey};
+pub use verdict::{Direction, DropReason, MatchType, Verdict};
+
+/// Version of every layout above; raised with each change, checked by the agent against the object it loads.
+pub const ABI_VERSION: u32 = 1;
+
+/// Packet mark that routes a packet to a proxy's socket on this node.
+pub const MARK_TO_PROXY: u32 = 0x0200;
+/// Packet mark of a proxy's own connection to the server its client asked for.
+pub const MARK_FROM_PROXY: u32 = 0x0b00;
+/// The bits that the two marks use.
+pub const MARK_MASK: u32 = 0x0f00;
+
+/// IP protocol numbers (IANA, assigned internet protocol numbers).
+pub mod protocol {
+    /// ICMP for IPv4.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// ICMP for IPv6.
+    pub const ICMPV6: u8 = 58;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
+}
+
+#[cfg(feature = "user")]
+mod user {
+    //! Marker traits for the user side.
+    #![expect(unsafe_code, reason = "aya::Pod is an unsafe marker trait")]
+
+    macro_rules! pod {
+        ($($name:ident),+) => {$(
+            // SAFETY: `repr(C)`, `Copy`, integers only, and no padding (tests/layout.rs).
+            unsafe impl aya::Pod for crate::$name {}
+        )+};
+    }
+    pod!(
+        Address,
+        CtKey,
+        CtEntry,
+        Endpoint,
+        IpcacheEntry,
+        Config,
+        PolicyKey,
+        PolicyEntry,
+        ServiceKey,
+        ServiceEntry
+    );
+}

@@ -1,0 +1,78 @@
+//! What is under test: the trait that every subject implements.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use egret_core::Desired;
+use egret_core::flow::Flow;
+use egret_core::probe::{Observation, Probe};
+
+use crate::case::{Capability, Case, StepEvent};
+
+/// A subject runs cases: a world comes up, states are applied, probes are made, flows are handed over.
+pub trait Subject {
+    /// Name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> BTreeSet<Capability>;
+
+    /// Brings the case's world up, without policies; whatever an earlier case left is gone.
+    ///
+    /// # Errors
+    /// The environment could not do it: the case ends as an error, never as a result.
+    fn begin(&mut self, case: &Case) -> Result<(), SubjectError>;
+
+    /// Brings a step's state into force and returns when every agent has reported its revision.
+    ///
+    /// # Errors
+    /// As for [`Subject::begin`]; also when the revision was not reached.
+    fn apply(&mut self, desired: &Desired, events: &[StepEvent]) -> Result<Applied, SubjectError>;
+
+    /// Makes probes in their order: each starts when the one before is decided.
+    ///
+    /// # Errors
+    /// A probe could not run, or flow records were lost.
+    fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, SubjectError>;
+
+    /// Flows since the last call, in order of time; empty where the subject has no packets.
+    fn flows(&mut self) -> Vec<Flow>;
+}
+
+/// How a step's state came into force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Revision that every agent reported.
+    pub revision: u64,
+    /// From the request to the last report.
+    pub convergence: Duration,
+}
+
+/// Why a subject could not run; never a verdict on the case.
+#[derive(Debug, thiserror::Error)]
+pub enum SubjectError {
+    /// This machine cannot run the subject.
+    #[error("the {subject} subject cannot run here: {problem}; {advice}")]
+    Environment {
+        /// Subject's name.
+        subject: &'static str,
+        /// What is missing.
+        problem: String,
+        /// What to do about it.
+        advice: String,
+    },
+    /// A part of the case could not run.
+    #[error("{what}: {problem}")]
+    Run {
+        /// What was being done.
+        what: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// The datapath wrote more records than were read.
+    #[error("{count} flow records were lost, so what happened to the packets is not known")]
+    FlowsLost {
+        /// Number of lost records.
+        count: u64,
+    },
+}
