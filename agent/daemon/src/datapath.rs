@@ -1,0 +1,112 @@
+//! The kernel side of one node: its programs and maps, loaded from the object that is part of this binary.
+
+pub mod decode;
+pub mod events;
+pub mod maps;
+
+use std::sync::Mutex;
+
+use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact};
+use aya::programs::{SchedClassifier, TcAttachType};
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use egret_shared::Direction;
+
+use crate::error::AgentError;
+use crate::netns::Netns;
+
+pub use events::Events;
+pub use maps::Maps;
+
+/// The compiled kernel programs; `cargo xtask ebpf --check` proves that they are what the sources give.
+static OBJECT: &[u8] =
+    include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/prebuilt/egret.o"));
+
+/// One loader for the process: making one reads the kernel's whole type information, some 30 ms.
+static LOADER: Mutex<Option<EbpfLoader<'static>>> = Mutex::new(None);
+
+/// Priority and handle of the filters: the first of their interface.
+const PRIORITY: u16 = 1;
+
+/// The programs of one node, and its maps.
+pub struct Datapath {
+    ebpf: Ebpf,
+    /// What the agent writes and reads.
+    pub maps: Maps,
+}
+
+impl Datapath {
+    /// Names of the programs, by the direction that they judge.
+    const fn program(direction: Direction) -> &'static str {
+        match direction {
+            Direction::Egress => "from_container",
+            Direction::Ingress => "to_container",
+        }
+    }
+
+    /// Loads the programs and makes the maps; returns the flow records' reader beside them.
+    ///
+    /// # Errors
+    /// Without CAP_BPF and CAP_NET_ADMIN, or when the kernel refuses a program.
+    pub fn load() -> Result<(Self, Events), AgentError> {
+        let mut ebpf = {
+            let mut loader = LOADER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            loader.get_or_insert_with(EbpfLoader::new).load(OBJECT)?
+        };
+        let events = Events::open(&mut ebpf)?;
+        let maps = Maps::open(&mut ebpf)?;
+        let mut datapath = Self { ebpf, maps };
+        for direction in [Direction::Egress, Direction::Ingress] {
+            let program = Self::program(direction);
+            datapath
+                .classifier(direction)?
+                .load()
+                .map_err(|source| AgentError::Program { program, source })?;
+        }
+        Ok((datapath, events))
+    }
+
+    /// Puts both programs on the node's end of a pod's link. They stay until the link is gone.
+    ///
+    /// # Errors
+    /// When the interface is not there, or has such filters already.
+    pub fn attach(&mut self, node: &Netns, interface: &str) -> Result<(), AgentError> {
+        let what = || format!("attach the datapath to `{interface}`");
+        node.enter(|| {
+            qdisc_add_clsact(interface).map_err(std::io::Error::other)?;
+            // The pod's egress enters the node at its interface, and the other way round.
+            for (direction, hook) in
+                [(Direction::Egress, TcAttachType::Ingress), (Direction::Ingress, TcAttachType::Egress)]
+            {
+                let program = self.classifier(direction).map_err(std::io::Error::other)?;
+                let options = NlOptions { priority: PRIORITY, ..NlOptions::default() };
+                let id = program
+                    .attach_with_options(interface, hook, TcAttachOptions::Netlink(options))
+                    .map_err(std::io::Error::other)?;
+                let link = program.take_link(id).map_err(std::io::Error::other)?;
+                // Dropping the link would send a "delete filter" into whatever namespace the dropping
+                // thread is in. The filter goes with its interface instead.
+                std::mem::forget(link);
+            }
+            Ok(())
+        })
+        .map_err(AgentError::system(what()))
+    }
+
+    /// The loaded program of a direction, for tests that run packets through it.
+    ///
+    /// # Errors
+    /// When the object has no such program.
+    pub fn classifier(&mut self, direction: Direction) -> Result<&mut SchedClassifier, AgentError> {
+        let name = Self::program(direction);
+        self.ebpf
+            .program_mut(name)
+            .and_then(|program| program.try_into().ok())
+            .ok_or(AgentError::Missing(name))
+    }
+}
+
+/// Reads the kernel's type information ahead of the first load, on the calling thread.
+pub fn warm() {
+    let mut loader = LOADER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    loader.get_or_insert_with(EbpfLoader::new);
+}

@@ -1,0 +1,289 @@
+//! Links, addresses, routes and neighbours through rtnetlink, several requests in one message.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourHeader, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleHeader, RuleMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use crate::netns::Netns;
+
+/// Index of the loopback interface in every namespace.
+pub const LOOPBACK: u32 = 1;
+
+/// A hardware address.
+pub type Mac = [u8; 6];
+
+/// One end of a veth pair.
+#[derive(Clone, Debug)]
+pub struct VethEnd<'a> {
+    /// Interface name.
+    pub name: &'a str,
+    /// Interface index, free in its namespace.
+    pub index: u32,
+    /// Hardware address.
+    pub mac: Mac,
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug)]
+pub enum Hop {
+    /// Straight out of this interface.
+    Link(u32),
+    /// To a neighbour behind this interface, whether or not a prefix covers it.
+    Via(IpAddr, u32),
+    /// Nowhere: the sender is told so.
+    Unreachable,
+}
+
+/// Requests that are sent together; the kernel answers each.
+#[derive(Default)]
+pub struct Batch {
+    requests: Vec<(RouteNetlinkMessage, u16, String)>,
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A veth pair, both ends up: `near` in the batch's namespace, `far` born in `other`.
+    pub fn veth(&mut self, near: &VethEnd<'_>, far: &VethEnd<'_>, other: BorrowedFd<'_>) -> &mut Self {
+        let mut peer = end(far);
+        peer.attributes.push(LinkAttribute::NetNsFd(other.as_raw_fd()));
+        let mut link = end(near);
+        link.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]));
+        self.create(RouteNetlinkMessage::NewLink(link), format!("make the link `{}`", near.name))
+    }
+
+    /// Brings an interface up.
+    pub fn up(&mut self, index: u32) -> &mut Self {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        link.header.flags = LinkFlags::Up;
+        link.header.change_mask = LinkFlags::Up;
+        self.push(RouteNetlinkMessage::SetLink(link), 0, format!("bring interface {index} up"))
+    }
+
+    /// An address with its whole length as prefix: no route comes with it.
+    pub fn address(&mut self, index: u32, address: IpAddr) -> &mut Self {
+        let mut message = AddressMessage::default();
+        message.header.family = family(address);
+        message.header.prefix_len = bits(address);
+        message.header.index = index;
+        message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
+        self.create(RouteNetlinkMessage::NewAddress(message), format!("add the address {address}"))
+    }
+
+    /// Takes an address away.
+    pub fn remove_address(&mut self, index: u32, address: IpAddr) -> &mut Self {
+        let mut message = AddressMessage::default();
+        message.header.family = family(address);
+        message.header.prefix_len = bits(address);
+        message.header.index = index;
+        message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
+        self.push(RouteNetlinkMessage::DelAddress(message), 0, format!("remove the address {address}"))
+    }
+
+    /// A route for a prefix, with the source address that the namespace's own packets get.
+    pub fn route(&mut self, prefix: (IpAddr, u8), hop: Hop, source: Option<IpAddr>) -> &mut Self {
+        let message = route(prefix, hop, source);
+        let what = format!("add the route {}/{}", prefix.0, prefix.1);
+        self.push(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE, what)
+    }
+
+    /// Takes a route away.
+    pub fn remove_route(&mut self, prefix: (IpAddr, u8), hop: Hop) -> &mut Self {
+        let message = route(prefix, hop, None);
+        let what = format!("remove the route {}/{}", prefix.0, prefix.1);
+        self.push(RouteNetlinkMessage::DelRoute(message), 0, what)
+    }
+
+    /// A neighbour that is known for good, so that nobody asks for it.
+    pub fn neighbour(&mut self, index: u32, address: IpAddr, mac: Mac) -> &mut Self {
+        let mut message = NeighbourMessage::default();
+        message.header = NeighbourHeader {
+            family: family(address),
+            ifindex: index,
+            state: NeighbourState::Permanent,
+            ..NeighbourHeader::default()
+        };
+        message.attributes = vec![
+            NeighbourAttribute::Destination(match address {
+                IpAddr::V4(v4) => NeighbourAddress::Inet(v4),
+                IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
+            }),
+            NeighbourAttribute::LinkLayerAddress(mac.to_vec()),
+        ];
+        let what = format!("add the neighbour {address}");
+        self.push(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE, what)
+    }
+
+    /// Packets with this mark are looked up in `table`, in which every address is the namespace's own.
+    pub fn deliver_marked(&mut self, mark: u32, mask: u32, table: u8) -> &mut Self {
+        let mut rule = RuleMessage::default();
+        rule.header = RuleHeader {
+            family: AddressFamily::Inet,
+            action: RuleAction::ToTable,
+            table,
+            ..RuleHeader::default()
+        };
+        rule.attributes =
+            vec![RuleAttribute::FwMark(mark), RuleAttribute::FwMask(mask), RuleAttribute::Priority(9)];
+        self.create(RouteNetlinkMessage::NewRule(rule), "add the rule for proxied packets".into());
+        let everything = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let mut local = route(everything, Hop::Link(LOOPBACK), None);
+        local.header.table = table;
+        local.header.kind = RouteType::Local;
+        local.header.scope = RouteScope::Host;
+        self.create(RouteNetlinkMessage::NewRoute(local), "add the route for proxied packets".into())
+    }
+
+    /// Sends the batch inside a namespace and waits for every answer.
+    ///
+    /// # Errors
+    /// The first refusal, naming what was refused.
+    pub fn send(&mut self, netns: &Netns) -> io::Result<()> {
+        if self.requests.is_empty() {
+            return Ok(());
+        }
+        let socket = netns.enter(|| Socket::new(NETLINK_ROUTE))?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        socket.set_ext_ack(true)?;
+        let mut buffer = Vec::new();
+        let mut names = Vec::with_capacity(self.requests.len());
+        for (sequence, (payload, flags, what)) in self.requests.drain(..).enumerate() {
+            let mut header = NetlinkHeader::default();
+            header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+            header.sequence_number = u32::try_from(sequence).unwrap_or(u32::MAX);
+            let mut message = NetlinkMessage::new(header, NetlinkPayload::from(payload));
+            message.finalize();
+            let start = buffer.len();
+            buffer.resize(start + message.buffer_len(), 0);
+            if let Some(room) = buffer.get_mut(start..) {
+                message.serialize(room);
+            }
+            names.push(what);
+        }
+        socket.send(&buffer, 0)?;
+        await_answers(&socket, &names)
+    }
+
+    fn create(&mut self, message: RouteNetlinkMessage, what: String) -> &mut Self {
+        self.push(message, NLM_F_CREATE | NLM_F_EXCL, what)
+    }
+
+    fn push(&mut self, message: RouteNetlinkMessage, flags: u16, what: String) -> &mut Self {
+        self.requests.push((message, flags, what));
+        self
+    }
+}
+
+fn await_answers(socket: &Socket, names: &[String]) -> io::Result<()> {
+    let mut answered = 0;
+    let mut refused = None;
+    while answered < names.len() {
+        let (datagram, _) = socket.recv_from_full()?;
+        let mut rest = datagram.as_slice();
+        while !rest.is_empty() {
+            let length = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?.length() as usize;
+            let message =
+                NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
+            if let NetlinkPayload::Error(error) = message.payload {
+                answered += 1;
+                if error.code.is_some() && refused.is_none() {
+                    let index = message.header.sequence_number as usize;
+                    let what = names.get(index).map_or("answer a request", String::as_str);
+                    let source = error.to_io();
+                    refused = Some(io::Error::new(source.kind(), format!("could not {what}: {source}")));
+                }
+            }
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+fn end(end: &VethEnd<'_>) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = end.index;
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message.attributes =
+        vec![LinkAttribute::IfName(end.name.to_owned()), LinkAttribute::Address(end.mac.to_vec())];
+    message
+}
+
+fn route((address, length): (IpAddr, u8), hop: Hop, source: Option<IpAddr>) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: family(address),
+        destination_prefix_length: length,
+        table: RouteHeader::RT_TABLE_MAIN,
+        protocol: RouteProtocol::Boot,
+        scope: RouteScope::Universe,
+        kind: RouteType::Unicast,
+        ..RouteHeader::default()
+    };
+    if length > 0 {
+        message.attributes.push(RouteAttribute::Destination(route_address(address)));
+    }
+    match hop {
+        Hop::Link(index) => {
+            message.header.scope = RouteScope::Link;
+            message.attributes.push(RouteAttribute::Oif(index));
+        }
+        Hop::Via(gateway, index) => {
+            message.header.flags = RouteFlags::Onlink;
+            message.attributes.push(RouteAttribute::Gateway(route_address(gateway)));
+            message.attributes.push(RouteAttribute::Oif(index));
+        }
+        Hop::Unreachable => message.header.kind = RouteType::Unreachable,
+    }
+    if let Some(source) = source {
+        message.attributes.push(RouteAttribute::PrefSource(route_address(source)));
+    }
+    message
+}
+
+fn route_address(address: IpAddr) -> RouteAddress {
+    match address {
+        IpAddr::V4(v4) => RouteAddress::Inet(v4),
+        IpAddr::V6(v6) => RouteAddress::Inet6(v6),
+    }
+}
+
+const fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+const fn bits(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}

@@ -1,0 +1,109 @@
+//! The connection table around the shared transition.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::programs::TcContext;
+use egret_shared::decide::conntrack::{count, is_live};
+use egret_shared::{ABI_VERSION, CtEntry, CtKey, DropReason, Side, protocol};
+
+use crate::maps::{CONFIG, CONNTRACK};
+use crate::packet::{ICMP_ECHO, ICMP_ECHO_REPLY, Packet, parse_inner};
+
+/// The datapath's clock in nanoseconds: the kernel's monotonic clock and the configured offset.
+///
+/// # Errors
+/// [`DropReason::NoConfiguration`] when no agent with the same layouts has written the configuration.
+#[inline(always)]
+pub fn now() -> Result<u64, DropReason> {
+    let config = CONFIG.get(0).filter(|config| config.abi == ABI_VERSION).ok_or(DropReason::NoConfiguration)?;
+    // SAFETY: the helper has no preconditions.
+    let kernel = unsafe { bpf_ktime_get_ns() };
+    Ok(kernel + config.clock_offset)
+}
+
+/// The key of a packet that its client sent.
+#[inline(always)]
+pub fn forward_key(packet: &Packet, side: Side) -> CtKey {
+    CtKey {
+        client: packet.source,
+        server: packet.destination,
+        client_port: packet.source_port,
+        server_port: packet.destination_port,
+        protocol: packet.protocol,
+        side: side as u8,
+        pad: 0,
+    }
+}
+
+/// The key of a packet that its server sent.
+#[inline(always)]
+pub fn reply_key(packet: &Packet, side: Side) -> CtKey {
+    // An echo identifier belongs to the client whoever sends it.
+    let (client_port, server_port) = if packet.protocol == protocol::ICMP {
+        (packet.source_port, [0; 2])
+    } else {
+        (packet.destination_port, packet.source_port)
+    };
+    CtKey {
+        client: packet.destination,
+        server: packet.source,
+        client_port,
+        server_port,
+        protocol: packet.protocol,
+        side: side as u8,
+        pad: 0,
+    }
+}
+
+/// Whether a packet may belong to a connection as its answer; an echo request never does.
+#[inline(always)]
+pub fn may_reply(packet: &Packet) -> bool {
+    packet.protocol != protocol::ICMP || packet.icmp_type == ICMP_ECHO_REPLY
+}
+
+/// Whether a packet may open or continue a connection from the client's side.
+#[inline(always)]
+pub fn may_open(packet: &Packet) -> bool {
+    packet.protocol != protocol::ICMP || packet.icmp_type == ICMP_ECHO
+}
+
+/// Finds a live entry, counts the packet on it and returns a copy.
+#[inline(always)]
+pub fn touch(key: &CtKey, packet: &Packet, reply: bool, now: u64) -> Option<CtEntry> {
+    let entry = find(key)?;
+    if !is_live(entry, packet.protocol, packet.tcp_flags, now) {
+        return None;
+    }
+    count(entry, packet.protocol, packet.tcp_flags, reply, now);
+    Some(*entry)
+}
+
+/// Whether a packet is an ICMP error about a live connection of the endpoint.
+///
+/// `side` is the endpoint's side if it is the client of the packet that the error quotes, as seen at this
+/// hook; the quoted packet may also have been a reply.
+#[inline(always)]
+pub fn is_related(ctx: &TcContext, packet: &Packet, forward: Side, reply: Side, now: u64) -> bool {
+    if !packet.is_icmp_error() {
+        return false;
+    }
+    let Ok(inner) = parse_inner(ctx, packet) else { return false };
+    let live = |key: &CtKey| find(key).is_some_and(|entry| now < entry.deadline);
+    live(&forward_key(&inner, forward)) || live(&reply_key(&inner, reply))
+}
+
+/// Writes the entry of a new connection.
+///
+/// # Errors
+/// [`DropReason::CtInsertFailed`] when the table does not take it.
+#[inline(always)]
+pub fn create(key: &CtKey, mut entry: CtEntry, packet: &Packet, now: u64) -> Result<(), DropReason> {
+    count(&mut entry, packet.protocol, packet.tcp_flags, false, now);
+    CONNTRACK.insert(key, &entry, 0).map_err(|_| DropReason::CtInsertFailed)
+}
+
+#[inline(always)]
+fn find(key: &CtKey) -> Option<&'static mut CtEntry> {
+    // SAFETY: the kernel keeps the value's memory for the length of the program, and two CPUs that count at
+    // once can only lose one of two equal updates.
+    CONNTRACK.get_ptr_mut(key).map(|entry| unsafe { &mut *entry })
+}

@@ -1,0 +1,117 @@
+//! Egress of a pod: what may leave, and where it goes.
+
+use aya_ebpf::programs::TcContext;
+use egret_shared::decide::conntrack::open;
+use egret_shared::{Address, CtEntry, CtStatus, Direction, DropReason, Endpoint, FlowRecord, Side, Verdict};
+
+use crate::emit::Report;
+use crate::packet::{Frame, Packet, parse};
+use crate::{conntrack, ipcache, maps, policy, redirect, service};
+
+/// Decides one packet that a pod sends.
+///
+/// 1. The interface has an endpoint, and the source is its own address.
+/// 2. A service address becomes a backend's, so that policy sees the backend.
+/// 3. Answers, and errors about connections, pass without asking policy.
+/// 4. Everything else asks policy, packet by packet: a connection ends when the policy no longer allows it.
+///
+/// # Errors
+/// Why the packet is dropped before or by policy.
+#[inline(always)]
+pub fn judge(ctx: &TcContext, report: &mut Report) -> Result<Verdict, DropReason> {
+    let mut packet = match parse(ctx)? {
+        Frame::Ip(packet) => packet,
+        Frame::Arp => {
+            report.silent = true;
+            return Ok(Verdict::Forwarded);
+        }
+    };
+    let endpoint = endpoint(ctx)?;
+    report.endpoint = endpoint.id;
+    report.source.0 = endpoint.identity;
+    if packet.source != endpoint.ipv4 || endpoint.ipv4 == Address::default() {
+        return Err(DropReason::InvalidSourceIp);
+    }
+    let policy = endpoint.policy[Direction::Egress as usize];
+    if policy != 0 {
+        report.flags |= FlowRecord::ENFORCED;
+    }
+    let now = conntrack::now()?;
+    if let Some(verdict) = answer(ctx, &packet, report, now) {
+        return Ok(verdict);
+    }
+    report.frontend = service::to_backend(ctx, &mut packet, now)?;
+    report.destination = ipcache::identity_of(&packet.destination);
+    ask(ctx, &packet, policy, report, now)
+}
+
+/// The endpoint of the packet's interface.
+///
+/// # Errors
+/// [`DropReason::NoConfiguration`] when the agent has not written one.
+#[inline(always)]
+pub fn endpoint(ctx: &TcContext) -> Result<Endpoint, DropReason> {
+    // SAFETY: the context is the program's own.
+    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    // SAFETY: the value is copied at once; the agent replaces it as a whole.
+    unsafe { maps::ENDPOINTS.get(ifindex) }.copied().ok_or(DropReason::NoConfiguration)
+}
+
+/// Step 3: the packet answers a connection that the pod accepted, or reports an error about one.
+#[inline(always)]
+fn answer(ctx: &TcContext, packet: &Packet, report: &mut Report, now: u64) -> Option<Verdict> {
+    if conntrack::may_reply(packet) {
+        let key = conntrack::reply_key(packet, Side::Server);
+        if let Some(entry) = conntrack::touch(&key, packet, true, now) {
+            report.status = CtStatus::Reply;
+            report.destination = ipcache::identity_of(&packet.destination);
+            if entry.flags & CtEntry::FROM_PROXY != 0 {
+                redirect::deliver_locally(ctx);
+            }
+            return Some(Verdict::Forwarded);
+        }
+    }
+    if conntrack::is_related(ctx, packet, Side::Server, Side::Client, now) {
+        report.status = CtStatus::Related;
+        report.destination = ipcache::identity_of(&packet.destination);
+        return Some(Verdict::Forwarded);
+    }
+    None
+}
+
+/// Step 4.
+#[inline(always)]
+fn ask(
+    ctx: &TcContext,
+    packet: &Packet,
+    policy: u32,
+    report: &mut Report,
+    now: u64,
+) -> Result<Verdict, DropReason> {
+    let key = conntrack::forward_key(packet, Side::Client);
+    let tracked = if conntrack::may_open(packet) { conntrack::touch(&key, packet, false, now) } else { None };
+    if tracked.is_some() {
+        report.status = CtStatus::Established;
+    }
+    let decision = policy::judge(policy, report.destination, packet);
+    report.rule = decision.rule;
+    report.match_type = decision.match_type;
+    if let Verdict::Dropped(reason) = decision.verdict {
+        return Err(reason);
+    }
+    if tracked.is_none() && conntrack::may_open(packet) {
+        let mut entry = open(decision.rule);
+        if let Some(frontend) = report.frontend {
+            entry.nat_address = frontend.address;
+            entry.nat_port = frontend.port;
+        }
+        if matches!(decision.verdict, Verdict::Redirected(_)) {
+            entry.flags |= CtEntry::PROXIED;
+        }
+        conntrack::create(&key, entry, packet, now)?;
+    }
+    if let Verdict::Redirected(proxy) = decision.verdict {
+        redirect::to_proxy(ctx, packet, proxy)?;
+    }
+    Ok(decision.verdict)
+}

@@ -1,0 +1,133 @@
+//! Service addresses to backends, and back.
+
+use aya_ebpf::helpers::bpf_get_hash_recalc;
+use aya_ebpf::programs::TcContext;
+use egret_shared::{Address, CtEntry, CtKey, DropReason, ServiceEntry, ServiceKey, Side, protocol};
+
+use crate::conntrack;
+use crate::maps::SERVICES;
+use crate::packet::{ETHERNET, Packet};
+
+/// Length of an IPv4 address, as the checksum helpers want it.
+const ADDRESS: u64 = 4;
+/// `BPF_F_PSEUDO_HDR`: the changed bytes also stand in the pseudo header.
+const PSEUDO_HEADER: u64 = 1 << 4;
+/// `BPF_F_MARK_MANGLED_0`: a UDP checksum of zero means "none" and stays so.
+const MANGLED_0: u64 = 1 << 5;
+/// Offset of the checksum in an IPv4 header.
+const IP_CHECKSUM: usize = 10;
+/// Offset of the source address in an IPv4 header.
+const IP_SOURCE: usize = 12;
+/// Offset of the destination address in an IPv4 header.
+const IP_DESTINATION: usize = 16;
+
+/// The service address and port that a client used.
+#[derive(Clone, Copy)]
+pub struct Frontend {
+    /// Cluster address.
+    pub address: Address,
+    /// Port in network order.
+    pub port: [u8; 2],
+}
+
+/// Sends a packet for a service address to one of its backends; other packets are left alone.
+///
+/// A connection keeps its backend for as long as it lives.
+///
+/// # Errors
+/// [`DropReason::NoBackend`], or the packet could not be rewritten.
+#[inline(always)]
+pub fn to_backend(ctx: &TcContext, packet: &mut Packet, now: u64) -> Result<Option<Frontend>, DropReason> {
+    let Some(head) = SERVICES.get_ptr(key(packet, 0)) else { return Ok(None) };
+    // SAFETY: a map value lives as long as the program runs.
+    let count = unsafe { (*head).count } as u32;
+    let tracked = conntrack::forward_key(packet, Side::Service);
+    let (address, port) = match conntrack::touch(&tracked, packet, false, now) {
+        Some(entry) => (entry.nat_address, entry.nat_port),
+        None => {
+            let backend = choose(ctx, packet, count)?;
+            remember(&tracked, packet, &backend, now)?;
+            (backend.address, backend.port)
+        }
+    };
+    let frontend = Frontend { address: packet.destination, port: packet.destination_port };
+    rewrite(ctx, packet, &frontend, IP_DESTINATION, 2, &address, port)?;
+    packet.destination = address;
+    packet.destination_port = port;
+    Ok(Some(frontend))
+}
+
+/// Gives a reply the service address that its client had used.
+///
+/// # Errors
+/// The packet could not be rewritten.
+#[inline(always)]
+pub fn from_backend(ctx: &TcContext, packet: &mut Packet, entry: &CtEntry) -> Result<(), DropReason> {
+    if entry.nat_port == [0; 2] {
+        return Ok(());
+    }
+    let backend = Frontend { address: packet.source, port: packet.source_port };
+    rewrite(ctx, packet, &backend, IP_SOURCE, 0, &entry.nat_address, entry.nat_port)?;
+    packet.source = entry.nat_address;
+    packet.source_port = entry.nat_port;
+    Ok(())
+}
+
+#[inline(always)]
+fn key(packet: &Packet, slot: u32) -> ServiceKey {
+    ServiceKey {
+        address: packet.destination,
+        port: packet.destination_port,
+        protocol: packet.protocol,
+        pad: 0,
+        slot,
+    }
+}
+
+#[inline(always)]
+fn choose(ctx: &TcContext, packet: &Packet, count: u32) -> Result<ServiceEntry, DropReason> {
+    if count == 0 {
+        return Err(DropReason::NoBackend);
+    }
+    // SAFETY: the context is the one that the program was called with.
+    let hash = unsafe { bpf_get_hash_recalc(ctx.skb.skb) };
+    let backend = SERVICES.get_ptr(key(packet, 1 + hash % count)).ok_or(DropReason::NoBackend)?;
+    // SAFETY: a map value lives as long as the program runs.
+    Ok(unsafe { *backend })
+}
+
+#[inline(always)]
+fn remember(key: &CtKey, packet: &Packet, backend: &ServiceEntry, now: u64) -> Result<(), DropReason> {
+    let entry = CtEntry { nat_address: backend.address, nat_port: backend.port, ..CtEntry::default() };
+    conntrack::create(key, entry, packet, now)
+}
+
+/// Replaces one address and one port and mends the checksums. `ip` and `transport` are the fields' offsets in
+/// their headers.
+#[inline(always)]
+fn rewrite(
+    ctx: &TcContext,
+    packet: &Packet,
+    old: &Frontend,
+    ip: usize,
+    transport: usize,
+    address: &Address,
+    port: [u8; 2],
+) -> Result<(), DropReason> {
+    let (old_address, new_address) = (old.address.v4_octets(), address.v4_octets());
+    let (from, to) = (u32::from_ne_bytes(old_address) as u64, u32::from_ne_bytes(new_address) as u64);
+    let (checksum, mangled) = match packet.protocol {
+        protocol::TCP => (packet.transport + 16, 0),
+        protocol::UDP => (packet.transport + 6, MANGLED_0),
+        _ => return Err(DropReason::WriteError),
+    };
+    let write = || -> Result<(), i64> {
+        ctx.l4_csum_replace(checksum, from, to, ADDRESS | PSEUDO_HEADER | mangled)?;
+        let (from_port, to_port) = (u16::from_ne_bytes(old.port) as u64, u16::from_ne_bytes(port) as u64);
+        ctx.l4_csum_replace(checksum, from_port, to_port, 2 | mangled)?;
+        ctx.l3_csum_replace(ETHERNET + IP_CHECKSUM, from, to, ADDRESS)?;
+        ctx.store(ETHERNET + ip, &new_address, 0)?;
+        ctx.store(packet.transport + transport, &port, 0)
+    };
+    write().map_err(|_| DropReason::WriteError)
+}
