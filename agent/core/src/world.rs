@@ -3,11 +3,14 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use ipnet::IpNet;
 
 use crate::{Labels, ObjectName, Protocol};
+
+/// Where the DNS server of the simulated Internet answers for every name outside the cluster, over UDP and TCP.
+pub const DNS_AUTHORITY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 53), 53));
 
 /// Everything that policies can speak of. Plain data: the harness or a Kubernetes watch fills it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
