@@ -1,1 +1,22 @@
-//! Clients and servers inside pods.
+//! Clients and servers that run inside pods, nodes and the simulated Internet, over real sockets.
+//!
+//! Sockets are made by a [`Network`]. A socket belongs to the network that it was created in, whatever thread
+//! uses it later, so one thread can run the clients and servers of many pods.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`client::run`] | one probe: resolve, talk, and say what the client saw |
+//! | [`server::serve`] | what a pod or a host serves: its identity over HTTP or UDP, the cluster's DNS |
+//! | [`server::serve_authority`] | the DNS server of the simulated Internet |
+#![forbid(unsafe_code)]
+
+pub mod client;
+mod error;
+mod message;
+pub mod network;
+pub mod server;
+
+pub use client::{Attempt, Client, Exchange, Limits, Report, Resolver, Stage, Target, run};
+pub use error::ProbeError;
+pub use network::{Network, ThisNetwork};
+pub use server::{Server, Zones, serve, serve_authority};
