@@ -78,19 +78,24 @@ fn linker() -> Result<()> {
 fn flags() -> Result<OsString> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let home = home.context("neither CARGO_HOME nor HOME is set")?;
     // The last prefix that matches wins: the sources may stand inside the others.
     let prefixes = [
-        (home.context("neither CARGO_HOME nor HOME is set")?, "/cargo"),
+        (home.join("registry"), "/cargo/registry"),
         (sysroot()?, "/sysroot"),
         (standard_library()?, "/rust"),
         (workspace::root().to_owned(), "/egret"),
     ];
     let mut flags = OsString::from("-Clinker=bpf-linker");
     for (from, to) in prefixes {
-        flags.push("\u{1f}--remap-path-prefix=");
-        flags.push(from);
-        flags.push("=");
-        flags.push(to);
+        // The compiler sees some paths as given and others with their links resolved.
+        let resolved = from.canonicalize().ok().filter(|resolved| *resolved != from);
+        for from in [Some(from), resolved].into_iter().flatten() {
+            flags.push("\u{1f}--remap-path-prefix=");
+            flags.push(from);
+            flags.push("=");
+            flags.push(to);
+        }
     }
     Ok(flags)
 }
