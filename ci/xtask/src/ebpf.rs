@@ -15,6 +15,14 @@ use crate::{process, workspace};
 const TARGET: &str = "bpfel-unknown-none";
 /// The linker's version decides the bytes, as the compiler's does.
 const LINKER: &str = "bpf-linker 0.13.0";
+/// Flags of the compiler for every crate of the object.
+const FLAGS: [&str; 3] = [
+    "-Clinker=bpf-linker",
+    // The linker's default, to expand copies in order, leaves calls to `memset`, which the kernel does not have.
+    "-Clink-arg=--disable-expand-memcpy-in-order",
+    // Otherwise the bindings follow the machine that builds. Nothing here reads registers, where they differ.
+    "--cfg=bpf_target_arch=\"x86_64\"",
+];
 /// Where cargo builds, apart from the user side's target folder.
 const BUILD: &str = "target/ebpf";
 /// Where the committed object and its digest stand.
@@ -34,14 +42,15 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     linker()?;
     process::run(&mut cargo("build")?)?;
-    let built = workspace::root().join(BUILD).join(TARGET).join("release/egret");
+    let built = workspace::root().join(BUILD).join(TARGET).join("ebpf/egret");
     let built = std::fs::read(&built).with_context(|| format!("cannot read `{}`", built.display()))?;
     if options.check { check(&built) } else { write(&built) }
 }
 
 /// `cargo <subcommand>` for the kernel crate, with everything fixed that changes the object.
 pub(crate) fn cargo(subcommand: &str) -> Result<Command> {
-    let mut command = process::cargo(&[subcommand, "--locked", "--release", "--package", "egret-ebpf"]);
+    let mut command =
+        process::cargo(&[subcommand, "--locked", "--profile", "ebpf", "--package", "egret-ebpf"]);
     command.args(["-Z", "build-std=core", "--target", TARGET, "--target-dir", BUILD]);
     // The pinned stable compiler accepts the two unstable flags above.
     command.env("RUSTC_BOOTSTRAP", "1");
@@ -86,7 +95,7 @@ fn flags() -> Result<OsString> {
         (standard_library()?, "/rust"),
         (workspace::root().to_owned(), "/egret"),
     ];
-    let mut flags = OsString::from("-Clinker=bpf-linker");
+    let mut flags = OsString::from(FLAGS.join("\u{1f}"));
     for (from, to) in prefixes {
         // The compiler sees some paths as given and others with their links resolved.
         let resolved = from.canonicalize().ok().filter(|resolved| *resolved != from);
