@@ -1,3 +1,148 @@
-//! x
-/// x
-pub struct Agent;
+//! The owner of one node's state: what is desired becomes map entries, records become flows.
+
+mod policy;
+mod proxies;
+mod state;
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use egret_core::flow::Flow;
+use egret_core::{Desired, ObjectName};
+use egret_shared::Proxy;
+
+use crate::datapath::{Datapath, Events};
+use crate::error::AgentError;
+use crate::netns::Netns;
+
+use proxies::Proxies;
+use state::State;
+
+/// The agent of one node. Dropping it ends its proxies and releases its maps and programs.
+pub struct Agent {
+    shared: Arc<Shared>,
+    events: Events,
+    netns: Netns,
+    // Held for its drop: the thread that runs the node's proxies.
+    _proxies: Proxies,
+}
+
+/// What the agent's thread and its proxies' thread both use.
+struct Shared {
+    state: Mutex<State>,
+    /// Flows of the proxies that nobody has taken yet.
+    requests: Mutex<Vec<Flow>>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A poisoned lock means that a thread panicked between two map writes; what is written stays right.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn requests(&self) -> MutexGuard<'_, Vec<Flow>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Agent {
+    /// Loads the datapath and starts the proxies of the node whose network is `netns`.
+    ///
+    /// # Errors
+    /// When the kernel refuses the datapath, or the proxies cannot listen.
+    pub fn start(netns: &Netns) -> Result<Self, AgentError> {
+        let (datapath, events) = Datapath::load()?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(datapath)),
+            requests: Mutex::new(Vec::new()),
+        });
+        let inside = netns.try_clone().map_err(AgentError::system("hold the node's network"))?;
+        let proxies = Proxies::start(inside, &shared)?;
+        shared.state().datapath.maps.set_proxy(Proxy::Dns, proxies.dns_port())?;
+        let netns = netns.try_clone().map_err(AgentError::system("hold the node's network"))?;
+        Ok(Self { shared, events, netns, _proxies: proxies })
+    }
+
+    /// Puts the programs on the node's end of a pod's link.
+    ///
+    /// # Errors
+    /// When the interface is not there.
+    pub fn attach(&mut self, interface: &str) -> Result<(), AgentError> {
+        self.shared.state().datapath.attach(&self.netns, interface)
+    }
+
+    /// Brings a desired state into force and returns its revision: when this returns, the maps hold it.
+    ///
+    /// `node` is the name of this node in the desired world; `interfaces` gives the index of the node's end of each local pod's link.
+    ///
+    /// # Errors
+    /// When a pod has no interface, or a map cannot be written.
+    pub fn apply(
+        &mut self,
+        node: &str,
+        desired: &Desired,
+        interfaces: &BTreeMap<ObjectName, u32>,
+    ) -> Result<u64, AgentError> {
+        self.shared.state().apply(node, desired, interfaces)
+    }
+
+    /// Forgets learned names and connections; policies and the world stay as they are.
+    ///
+    /// # Errors
+    /// When a map cannot be written.
+    pub fn forget(&mut self) -> Result<(), AgentError> {
+        self.shared.state().forget()
+    }
+
+    /// Moves the node's time forward: connections and learned names age by so many nanoseconds.
+    ///
+    /// # Errors
+    /// When a map cannot be written.
+    pub fn advance(&mut self, nanoseconds: u64) -> Result<(), AgentError> {
+        self.shared.state().advance(nanoseconds)
+    }
+
+    /// Records every packet from now on, or only new and dropped ones.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn set_capture(&mut self, every_packet: bool) -> Result<(), AgentError> {
+        self.shared.state().datapath.maps.set_capture(every_packet)
+    }
+
+    /// Takes the flows that were observed since the last call, in order of time.
+    ///
+    /// Numbers in records mean what they mean now: take the flows before the next [`Agent::apply`].
+    pub fn drain(&mut self) -> Vec<Flow> {
+        let mut flows = std::mem::take(&mut *self.shared.requests());
+        let state = self.shared.state();
+        while let Some(record) = self.events.next_record() {
+            flows.extend(state.flow_of(&record));
+        }
+        drop(state);
+        flows.sort_by_key(|flow| flow.time);
+        flows
+    }
+
+    /// Records that the datapath could not hand over, since the agent started.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn lost(&self) -> Result<u64, AgentError> {
+        self.shared.state().datapath.maps.lost()
+    }
+
+    /// Number of the last state that came into force.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.shared.state().revision
+    }
+}
+
+impl AsRawFd for Agent {
+    /// Readable when a packet was judged that somebody may be waiting for.
+    fn as_raw_fd(&self) -> RawFd {
+        self.events.as_raw_fd()
+    }
+}

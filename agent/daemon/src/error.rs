@@ -41,8 +41,8 @@ pub enum AgentError {
     #[error("pod `{0}` has no interface on this node")]
     NoInterface(egret_core::ObjectName),
     /// The thread that runs the node's proxies ended.
-    #[error("the proxies of node `{0}` are gone")]
-    ProxyGone(String),
+    #[error("the thread of the node's proxies ended before they listened")]
+    ProxyGone,
 }
 
 impl AgentError {

@@ -1,0 +1,111 @@
+//! What pods, nodes and the Internet's hosts serve, started and stopped as the world changes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+
+use egret_agent::Netns;
+use egret_core::ObjectName;
+use egret_core::world::{DNS_AUTHORITY, Serve, World};
+use egret_probe::{Network, Server, Zones, serve, serve_authority};
+
+use super::LabError;
+use super::topology::Topology;
+
+/// A network of the lab, in which a probe's or a server's sockets are made.
+pub(super) struct Inside(pub(super) Netns);
+
+impl Network for Inside {
+    fn socket(
+        &self,
+        domain: socket2::Domain,
+        kind: socket2::Type,
+        protocol: Option<socket2::Protocol>,
+    ) -> io::Result<socket2::Socket> {
+        self.0.enter(|| socket2::Socket::new(domain, kind, protocol))
+    }
+}
+
+/// Who serves.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Authority,
+    Host(IpAddr),
+    Pod(ObjectName),
+}
+
+/// What one owner serves; a change of any part restarts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Menu {
+    identity: String,
+    at: Vec<(IpAddr, Serve)>,
+    /// The node, for a pod that moved.
+    place: String,
+}
+
+/// The running servers.
+pub(super) struct Serving {
+    zones: Zones,
+    running: BTreeMap<Owner, (Menu, Server)>,
+}
+
+impl Serving {
+    pub(super) fn new() -> Self {
+        Self { zones: Zones::default(), running: BTreeMap::new() }
+    }
+
+    /// Starts and stops servers so that they are what a world says; all of them listen on return.
+    pub(super) async fn reconcile(&mut self, world: &World, topology: &Topology) -> Result<(), LabError> {
+        self.zones.set(world)?;
+        let wanted = menus(world);
+        let stale: Vec<Owner> = self
+            .running
+            .iter()
+            .filter(|(owner, (menu, _))| wanted.get(*owner) != Some(menu))
+            .map(|(owner, _)| owner.clone())
+            .collect();
+        for owner in stale {
+            if let Some((_, server)) = self.running.remove(&owner) {
+                server.stop().await;
+            }
+        }
+        for (owner, menu) in wanted {
+            if self.running.contains_key(&owner) {
+                continue;
+            }
+            let netns = match &owner {
+                Owner::Authority | Owner::Host(_) => Some(&topology.internet),
+                Owner::Pod(pod) => topology.pod(world, pod),
+            };
+            let Some(netns) = netns else { continue };
+            let network = Inside(netns.try_clone()?);
+            let server = if owner == Owner::Authority {
+                serve_authority(&network, DNS_AUTHORITY, &self.zones)?
+            } else {
+                serve(&network, &menu.at, &menu.identity, &self.zones)?
+            };
+            self.running.insert(owner, (menu, server));
+        }
+        Ok(())
+    }
+}
+
+fn menus(world: &World) -> BTreeMap<Owner, Menu> {
+    let authority =
+        Menu { identity: "the Internet's DNS".into(), at: Vec::new(), place: String::new() };
+    let hosts = world.internet.hosts.iter().map(|(address, host)| {
+        let at = host.serves.iter().map(|serve| (*address, serve.clone())).collect();
+        (Owner::Host(*address), Menu { identity: host_identity(*address, host), at, place: String::new() })
+    });
+    let pods = world.pods.iter().map(|(name, pod)| {
+        let each = |serve: &Serve| pod.addresses.iter().map(|address| (*address, serve.clone())).collect::<Vec<_>>();
+        let at = pod.serves.iter().flat_map(each).collect();
+        (Owner::Pod(name.clone()), Menu { identity: name.to_string(), at, place: pod.node.clone() })
+    });
+    std::iter::once((Owner::Authority, authority)).chain(hosts).chain(pods).collect()
+}
+
+/// The identity with which a host of the Internet answers: its first name, or its address.
+pub(super) fn host_identity(address: IpAddr, host: &egret_core::world::Host) -> String {
+    host.names.first().cloned().unwrap_or_else(|| address.to_string())
+}
