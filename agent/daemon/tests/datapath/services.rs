@@ -1,0 +1,77 @@
+//! Service translation in the kernel: addresses, ports and checksums.
+
+use std::net::Ipv4Addr;
+
+use egret_shared::decide::conntrack::tcp::{ACK, SYN};
+use egret_shared::{Action, Address, Direction, DropReason, ServiceEntry, ServiceKey, protocol};
+use libtest_mimic::Failed;
+
+use super::Body;
+use super::bench::{Bench, EGRESS, PEER, PEER_IDENTITY, POD, Row, same};
+use super::frames::{ends, tcp, udp};
+
+pub(crate) const ALL: &[(&str, Body)] = &[
+    ("a service address becomes a backend's before policy is asked", translated),
+    ("the answer comes from the service's address", translated_back),
+    ("a connection keeps its backend", sticky),
+    ("a service without backends is a drop of its own", no_backend),
+];
+
+const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 12);
+
+fn service(bench: &mut Bench, protocol: u8, backends: &[Ipv4Addr]) -> Result<(), Failed> {
+    let key = |slot: usize| ServiceKey {
+        address: Address::from(SERVICE),
+        port: 53_u16.to_be_bytes(),
+        protocol,
+        pad: 0,
+        slot: u32::try_from(slot).unwrap_or(u32::MAX),
+    };
+    let maps = &mut bench.datapath.maps;
+    for (index, backend) in backends.iter().enumerate() {
+        let entry = ServiceEntry { address: Address::from(*backend), port: 5353_u16.to_be_bytes(), count: 0 };
+        maps.put_service(key(index + 1), entry)?;
+    }
+    let count = u16::try_from(backends.len())?;
+    Ok(maps.put_service(key(0), ServiceEntry { count, ..ServiceEntry::default() })?)
+}
+
+fn translated(bench: &mut Bench) -> Result<(), Failed> {
+    service(bench, protocol::UDP, &[PEER])?;
+    bench.enforce(0, EGRESS)?;
+    let backend_only =
+        Row { peer: PEER_IDENTITY, protocol: protocol::UDP, port: 5353, action: Action::Allow, rule: 21 };
+    bench.entry(EGRESS, backend_only)?;
+    let ran = bench.run(Direction::Egress, &udp((POD, 40000), (SERVICE, 53)))?;
+    let record = ran.forwarded()?;
+    same("service in the record", record.service.to_ip(), SERVICE.into())?;
+    same("ends", ends(&ran.out)?, ((POD, 40000), (PEER, 5353)))
+}
+
+fn translated_back(bench: &mut Bench) -> Result<(), Failed> {
+    service(bench, protocol::TCP, &[PEER])?;
+    let ran = bench.run(Direction::Egress, &tcp((POD, 40000), (SERVICE, 53), SYN))?;
+    same("ends", ends(&ran.out)?, ((POD, 40000), (PEER, 5353)))?;
+    let ran = bench.run(Direction::Ingress, &tcp((PEER, 5353), (POD, 40000), SYN | ACK))?;
+    same("ends of the answer", ends(&ran.out)?, ((SERVICE, 53), (POD, 40000)))?;
+    // Not on a service: as it is.
+    let ran = bench.run(Direction::Egress, &tcp((POD, 40001), (PEER, 5353), SYN))?;
+    same("ends", ends(&ran.out)?, ((POD, 40001), (PEER, 5353)))
+}
+
+fn sticky(bench: &mut Bench) -> Result<(), Failed> {
+    service(bench, protocol::TCP, &[PEER])?;
+    bench.run(Direction::Egress, &tcp((POD, 40000), (SERVICE, 53), SYN))?.forwarded()?;
+    service(bench, protocol::TCP, &[OTHER])?;
+    let ran = bench.run(Direction::Egress, &tcp((POD, 40000), (SERVICE, 53), ACK))?;
+    same("old connection", ends(&ran.out)?.1, (PEER, 5353))?;
+    let ran = bench.run(Direction::Egress, &tcp((POD, 40001), (SERVICE, 53), SYN))?;
+    same("new connection", ends(&ran.out)?.1, (OTHER, 5353))
+}
+
+fn no_backend(bench: &mut Bench) -> Result<(), Failed> {
+    service(bench, protocol::TCP, &[])?;
+    bench.run(Direction::Egress, &tcp((POD, 40000), (SERVICE, 53), SYN))?.dropped(DropReason::NoBackend)?;
+    Ok(())
+}
