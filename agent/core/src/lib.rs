@@ -2,22 +2,32 @@
 //!
 //! | stage | from -> to | module |
 //! | --- | --- | --- |
-//! | documents | typed YAML -> rules | `spec` |
-//! | compile | desired state -> datapath state | `compile` |
+//! | documents | typed YAML -> rules | `spec`, [`rule`] |
+//! | identities | world and learned names -> numbers for label sets and prefixes | [`identity`], [`fqdn`] |
+//! | selection and resolution | rules and identities -> what an endpoint may do | [`selector`], `policy` |
+//! | rows | what an endpoint may do -> policymap rows | `policymap` |
+//! | compile | desired state -> datapath state: the four stages above | [`mod@compile`], [`state`] |
 //! | diff | two states -> ordered writes | `diff` |
-//! | predict | a state and a probe -> [`probe::Observation`] | `model` |
+//! | predict | desired states and probes -> [`probe::Observation`] | `model` |
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 pub mod author;
+pub mod compile;
 pub mod flow;
+pub mod fqdn;
+pub mod identity;
 pub mod labels;
 pub mod name;
+mod policy;
+mod policymap;
 pub mod probe;
 pub mod protocol;
 pub mod rule;
+pub mod selector;
+pub mod state;
 pub mod world;
 
 pub use author::Author;

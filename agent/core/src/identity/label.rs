@@ -1,0 +1,163 @@
+//! Labels with their sources, as identities carry them and selectors ask for them.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use alloc::{format, vec};
+
+use ipnet::IpNet;
+
+/// Where a label comes from: the part before the colon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// A prefix that policies refer to.
+    Cidr,
+    /// A named group of prefixes.
+    CidrGroup,
+    /// The network plugin.
+    Cni,
+    /// A name that policies refer to.
+    Fqdn,
+    /// Made by the agent.
+    Gen,
+    /// Kubernetes objects.
+    K8s,
+    /// A node's labels.
+    Node,
+    /// The fixed identities.
+    Reserved,
+    /// No known origin.
+    Unspec,
+}
+
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 9] = [
+        Self::Cidr,
+        Self::CidrGroup,
+        Self::Cni,
+        Self::Fqdn,
+        Self::Gen,
+        Self::K8s,
+        Self::Node,
+        Self::Reserved,
+        Self::Unspec,
+    ];
+
+    /// The word before the colon.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Cidr => "cidr",
+            Self::CidrGroup => "cidrgroup",
+            Self::Cni => "cni",
+            Self::Fqdn => "fqdn",
+            Self::Gen => "gen",
+            Self::K8s => "k8s",
+            Self::Node => "node",
+            Self::Reserved => "reserved",
+            Self::Unspec => "unspec",
+        }
+    }
+
+    /// Reads the word before the colon.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.word() == text)
+    }
+}
+
+/// The labels of one identity, by key and then by source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LabelSet {
+    labels: BTreeMap<String, BTreeMap<Source, String>>,
+}
+
+impl LabelSet {
+    /// Key of the label that names a pod's namespace.
+    pub const NAMESPACE: &'static str = "io.kubernetes.pod.namespace";
+    /// What stands before the keys of a namespace's own labels.
+    pub const NAMESPACE_LABELS: &'static str = "io.cilium.k8s.namespace.labels.";
+    /// Key of the label that names a pod's cluster.
+    pub const CLUSTER: &'static str = "io.cilium.k8s.policy.cluster";
+    /// Name of the one cluster.
+    pub const DEFAULT_CLUSTER: &'static str = "default";
+    /// Key of the label that names a pod's service account.
+    pub const SERVICE_ACCOUNT: &'static str = "io.cilium.k8s.policy.serviceaccount";
+
+    /// The set of one reserved label.
+    #[must_use]
+    pub fn reserved(name: &str) -> Self {
+        let mut set = Self::default();
+        set.insert(Source::Reserved, name, "");
+        set
+    }
+
+    /// Adds a label; an earlier value under the same source and key is replaced.
+    pub fn insert(&mut self, source: Source, key: &str, value: &str) {
+        self.labels.entry(key.to_string()).or_default().insert(source, value.to_string());
+    }
+
+    /// Adds the label of a prefix.
+    pub fn insert_prefix(&mut self, prefix: &IpNet) {
+        self.insert(Source::Cidr, &prefix_key(prefix), "");
+    }
+
+    /// The values under a key, of one source or of all.
+    pub fn values(&self, source: Option<Source>, key: &str) -> impl Iterator<Item = &str> {
+        self.labels
+            .get(key)
+            .into_iter()
+            .flatten()
+            .filter(move |(found, _)| source.is_none_or(|source| source == **found))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the key is there under this source.
+    #[must_use]
+    pub fn has(&self, source: Source, key: &str) -> bool {
+        self.values(Some(source), key).next().is_some()
+    }
+
+    /// Whether the label of a prefix is there.
+    #[must_use]
+    pub fn has_prefix(&self, prefix: &IpNet) -> bool {
+        self.has(Source::Cidr, &prefix_key(prefix))
+    }
+
+    /// Every label as `source:key` or `source:key=value`, ordered.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let mut texts = vec![];
+        for (key, sources) in &self.labels {
+            for (source, value) in sources {
+                let word = source.word();
+                texts.push(if value.is_empty() {
+                    format!("{word}:{key}")
+                } else {
+                    format!("{word}:{key}={value}")
+                });
+            }
+        }
+        texts.sort();
+        texts
+    }
+}
+
+/// A prefix as a label key: `:` becomes `-`, and a leading or trailing `::` gets a zero, so that the key stays
+/// a valid one (Cilium `pkg/labels/cidr.go`).
+fn prefix_key(prefix: &IpNet) -> String {
+    match prefix {
+        IpNet::V4(v4) => v4.to_string(),
+        IpNet::V6(v6) => {
+            let mut key = v6.network().to_string().replace(':', "-");
+            if key.starts_with('-') {
+                key.insert(0, '0');
+            }
+            if key.ends_with('-') {
+                key.push('0');
+            }
+            format!("{key}/{}", v6.prefix_len())
+        }
+    }
+}

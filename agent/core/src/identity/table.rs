@@ -1,0 +1,188 @@
+//! Which identities one node knows, and which prefix has which.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use core::net::IpAddr;
+
+use egret_shared::Identity;
+use ipnet::IpNet;
+
+use crate::compile::Allocator;
+use crate::fqdn::Names;
+use crate::identity::{LabelSet, Source, relevant};
+use crate::policy::resolve::service_prefixes;
+use crate::rule::{Dialect, Peers};
+use crate::selector::{Entity, NamePattern, Selector};
+use crate::{Desired, ObjectName, Protocol};
+
+/// Container ports by name, protocol and number.
+pub type NamedPorts = BTreeSet<(String, Protocol, u16)>;
+
+/// What an identity's number stands for.
+///
+/// Named ports belong to it: pods that give one name to different ports have different identities, because a
+/// policy may open the name for each of them (policy semantics 15 row 3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    /// Its labels.
+    pub labels: LabelSet,
+    /// Its named ports; none outside pods.
+    pub ports: NamedPorts,
+}
+
+/// The identities of one node.
+#[derive(Clone, Debug, Default)]
+pub struct Identities {
+    /// Every identity that policies on this node may meet.
+    pub members: BTreeMap<Identity, Member>,
+    /// Identities of the cluster's pods that have a network of their own.
+    pub pods: BTreeMap<ObjectName, Identity>,
+    /// Identities by prefix.
+    pub ipcache: BTreeMap<IpNet, Identity>,
+}
+
+/// The reserved identities and the entities that select them.
+const RESERVED: [(Identity, &[Entity]); 8] = [
+    (Identity::HOST, &[Entity::Host]),
+    (Identity::WORLD, &[Entity::World]),
+    (Identity::UNMANAGED, &[Entity::Unmanaged]),
+    (Identity::HEALTH, &[Entity::Health]),
+    (Identity::INIT, &[Entity::Init]),
+    (Identity::REMOTE_NODE, &[Entity::RemoteNode]),
+    (Identity::KUBE_APISERVER, &[Entity::KubeApiserver, Entity::RemoteNode]),
+    (Identity::INGRESS, &[Entity::Ingress]),
+];
+
+/// Gives every prefix of the world its identity as a node sees it.
+///
+/// Later steps replace what earlier ones say of the same prefix:
+/// 1. prefixes that policies refer to, each with the labels of every such prefix over it;
+/// 2. addresses learned under names that policies select, with those prefixes' labels too;
+/// 3. nodes; 4. pods: inside the cluster neither prefixes nor names count, except that Kubernetes lets an
+///    `ipBlock` match pods and nodes.
+///
+/// Each name pattern's own identity exists before any address is learned for it, so that learning is one
+/// write (Cilium `tofqdns-preallocate-identities`).
+#[must_use]
+pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator) -> Identities {
+    let (prefixes, patterns) = referenced(desired);
+    let mut table = Identities::default();
+    for (identity, entities) in RESERVED {
+        let mut labels = LabelSet::default();
+        for entity in entities {
+            labels.insert(Source::Reserved, entity.word(), "");
+        }
+        table.members.insert(identity, Member { labels, ports: NamedPorts::new() });
+    }
+
+    let outside = |covering: Option<IpNet>, patterns: &[&NamePattern]| {
+        let mut labels = LabelSet::reserved(Entity::World.word());
+        if let Some(net) = covering {
+            insert_covering(&mut labels, &prefixes, net);
+        }
+        for pattern in patterns {
+            labels.insert(Source::Fqdn, pattern.text(), "");
+        }
+        Member { labels, ports: NamedPorts::new() }
+    };
+    for pattern in &patterns {
+        table.add_local(numbers, outside(None, &[pattern]), None);
+    }
+    for prefix in &prefixes {
+        table.add_local(numbers, outside(Some(*prefix), &[]), Some(*prefix));
+    }
+    for (address, names) in names.addresses() {
+        let selecting: alloc::vec::Vec<_> =
+            patterns.iter().filter(|pattern| names.iter().any(|name| pattern.matches(name))).collect();
+        if !selecting.is_empty() {
+            let net = IpNet::from(address);
+            table.add_local(numbers, outside(Some(net), &selecting), Some(net));
+        }
+    }
+
+    let in_cluster = |mut labels: LabelSet, addresses: &[IpAddr]| {
+        if desired.dialect == Dialect::Kubernetes {
+            for address in addresses {
+                insert_covering(&mut labels, &prefixes, IpNet::from(*address));
+            }
+        }
+        labels
+    };
+    for (name, other) in &desired.world.nodes {
+        let entity = if name == node { Entity::Host } else { Entity::RemoteNode };
+        let plain = LabelSet::reserved(entity.word());
+        for address in &other.addresses {
+            let labels = in_cluster(plain.clone(), &[*address]);
+            let net = IpNet::from(*address);
+            if name == node {
+                table.ipcache.insert(net, Identity::HOST);
+            } else if labels == plain {
+                table.ipcache.insert(net, Identity::REMOTE_NODE);
+            } else {
+                table.add_local(numbers, Member { labels, ports: NamedPorts::new() }, Some(net));
+            }
+        }
+    }
+    for (name, pod) in desired.world.pods.iter().filter(|(_, pod)| !pod.host_network) {
+        let labels = relevant::of_pod(name, pod, &desired.world, desired.dialect);
+        let ports = pod
+            .serves
+            .iter()
+            .filter_map(|serve| Some((serve.name.clone()?, serve.protocol, serve.port)))
+            .collect();
+        let member = Member { labels: in_cluster(labels, &pod.addresses), ports };
+        let identity = numbers.pod_identity(&member);
+        table.members.insert(identity, member);
+        table.pods.insert(name.clone(), identity);
+        table.ipcache.extend(pod.addresses.iter().map(|address| (IpNet::from(*address), identity)));
+    }
+    table
+}
+
+impl Identities {
+    fn add_local(&mut self, numbers: &mut Allocator, member: Member, prefix: Option<IpNet>) {
+        let identity = numbers.local_identity(&member);
+        self.members.insert(identity, member);
+        if let Some(prefix) = prefix {
+            self.ipcache.insert(prefix, identity);
+        }
+    }
+}
+
+/// Adds the labels of all prefixes over `net`, itself included.
+fn insert_covering(labels: &mut LabelSet, prefixes: &BTreeSet<IpNet>, net: IpNet) {
+    let mut candidate = Some(net.trunc());
+    while let Some(prefix) = candidate {
+        if prefixes.contains(&prefix) {
+            labels.insert_prefix(&prefix);
+        }
+        candidate = prefix.supernet();
+    }
+}
+
+/// Every prefix and every name pattern that policies refer to.
+fn referenced(desired: &Desired) -> (BTreeSet<IpNet>, BTreeSet<NamePattern>) {
+    let (mut prefixes, mut patterns) = (BTreeSet::new(), BTreeSet::new());
+    let sections = desired.policies.values().flat_map(|policy| &policy.sections);
+    for rule in sections.flat_map(|section| &section.rules) {
+        match &rule.peers {
+            Peers::Any => {}
+            Peers::Services(services) => prefixes.extend(service_prefixes(&desired.world, services)),
+            Peers::Selected(selectors) => {
+                for selector in selectors {
+                    match selector {
+                        Selector::Prefix { prefix, except } => {
+                            prefixes.insert(*prefix);
+                            prefixes.extend(except);
+                        }
+                        Selector::Name(pattern) => {
+                            patterns.insert(pattern.clone());
+                        }
+                        Selector::Labels(_) | Selector::Entity(_) => {}
+                    }
+                }
+            }
+        }
+    }
+    (prefixes, patterns)
+}

@@ -1,0 +1,158 @@
+//! The compiled state of one node's datapath: what its maps hold, and what its numbers mean.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use egret_shared::{Author as Number, Direction, Identity, PolicyEntry, PolicyKey, ServiceEntry, ServiceKey};
+use ipnet::IpNet;
+
+use crate::author::PolicyId;
+use crate::selector::NamePattern;
+use crate::{Author, ObjectName, Protocol};
+
+/// Rows of one policy: a key with the policy's number, and the key's prefix length in bits.
+pub type PolicyRows = BTreeMap<(PolicyKey, u32), PolicyEntry>;
+
+/// Everything that one node's agent writes into maps or asks when it reports.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DatapathState {
+    /// The node's pods that have a network of their own.
+    pub endpoints: BTreeMap<ObjectName, EndpointState>,
+    /// Who has which prefix.
+    pub ipcache: BTreeMap<IpNet, Identity>,
+    /// Policies by number, one for each direction and content.
+    pub policies: BTreeMap<u32, PolicyRows>,
+    /// Services by frontend.
+    pub services: BTreeMap<ServiceKey, ServiceEntry>,
+    /// What the DNS proxy lets pass.
+    pub dns_rules: BTreeMap<DnsFilter, Vec<DnsRule>>,
+    /// Authors by rule number.
+    pub authors: BTreeMap<u32, Author>,
+    /// By policy number, the policies that switch default deny on, ordered.
+    pub enforced_by: BTreeMap<u32, Vec<PolicyId>>,
+    /// Labels by identity, as `source:key=value`, ordered.
+    pub labels: BTreeMap<Identity, Vec<String>>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointState {
+    /// Number on this node, never 0.
+    pub id: u32,
+    /// Identity of its labels.
+    pub identity: Identity,
+    /// Number of the policy in force per [`Direction`]; 0: not enforced.
+    pub policy: [u32; 2],
+    /// IPv4 address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// IPv6 address.
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+/// Where a query arrives at the DNS proxy; exactly one port of one protocol (policy semantics 4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DnsFilter {
+    /// Number of the endpoint that asks.
+    pub endpoint: u32,
+    /// Port that it asks.
+    pub port: u16,
+    /// Transport protocol of the query.
+    pub protocol: Protocol,
+}
+
+/// Names that an endpoint may ask certain servers for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DnsRule {
+    /// The servers.
+    pub peers: PeerSet,
+    /// The names.
+    pub names: Vec<NamePattern>,
+    /// Number of the rule.
+    pub rule: u32,
+}
+
+/// Identities that a rule's peers stand for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PeerSet {
+    /// Every identity, also those that are not known yet.
+    Any,
+    /// These.
+    Listed(BTreeSet<Identity>),
+}
+
+impl PeerSet {
+    /// Whether an identity is among them.
+    #[must_use]
+    pub fn contains(&self, identity: Identity) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(identities) => identities.contains(&identity),
+        }
+    }
+}
+
+impl EndpointState {
+    /// Number of the policy in force for a direction; 0: not enforced.
+    #[must_use]
+    pub const fn policy(&self, direction: Direction) -> u32 {
+        let [ingress, egress] = self.policy;
+        match direction {
+            Direction::Ingress => ingress,
+            Direction::Egress => egress,
+        }
+    }
+}
+
+impl DatapathState {
+    /// What a rule number in a verdict under a policy stands for; `None` where no rule took part.
+    #[must_use]
+    pub fn author(&self, policy: u32, rule: u32) -> Option<Author> {
+        match rule {
+            Number::NONE => None,
+            Number::DEFAULT_DENY => Some(Author::DefaultDeny {
+                because: self.enforced_by.get(&policy).cloned().unwrap_or_default(),
+            }),
+            Number::KUBELET => Some(Author::Kubelet),
+            ordinary => self.authors.get(&ordinary).cloned(),
+        }
+    }
+
+    /// Identity of the longest prefix over an address; outside all prefixes, the world's.
+    #[must_use]
+    pub fn identity_of(&self, ip: IpAddr) -> Identity {
+        longest_prefix(&self.ipcache, IpNet::from(ip)).unwrap_or(Identity::WORLD)
+    }
+
+    /// The rule that lets an endpoint ask a server for a name; `None`: the proxy refuses.
+    #[must_use]
+    pub fn dns_allows(
+        &self,
+        endpoint: u32,
+        port: u16,
+        protocol: Protocol,
+        server: Identity,
+        name: &str,
+    ) -> Option<u32> {
+        self.dns_rules
+            .get(&DnsFilter { endpoint, port, protocol })?
+            .iter()
+            .find(|rule| {
+                rule.peers.contains(server) && rule.names.iter().any(|pattern| pattern.matches(name))
+            })
+            .map(|rule| rule.rule)
+    }
+}
+
+/// The value of the longest prefix in a table that covers `net`, which may itself be in the table.
+pub(crate) fn longest_prefix<T: Copy>(table: &BTreeMap<IpNet, T>, net: IpNet) -> Option<T> {
+    let mut candidate = Some(net.trunc());
+    while let Some(prefix) = candidate {
+        if let Some(value) = table.get(&prefix) {
+            return Some(*value);
+        }
+        candidate = prefix.supernet();
+    }
+    None
+}
