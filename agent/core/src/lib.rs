@@ -2,7 +2,7 @@
 //!
 //! | stage | from -> to | module |
 //! | --- | --- | --- |
-//! | documents | typed YAML -> rules | `spec`, [`rule`] |
+//! | documents | typed YAML -> rules | [`spec`], [`rule`] |
 //! | identities | world and learned names -> numbers for label sets and prefixes | [`identity`], [`fqdn`] |
 //! | selection and resolution | rules and identities -> what an endpoint may do | [`selector`], `policy` |
 //! | rows | what an endpoint may do -> policymap rows | `policymap` |
@@ -27,6 +27,7 @@ pub mod probe;
 pub mod protocol;
 pub mod rule;
 pub mod selector;
+pub mod spec;
 pub mod state;
 pub mod world;
 

@@ -1,0 +1,162 @@
+//! Policy documents as they are written, and how each becomes rules.
+//!
+//! The shapes refuse unknown fields. What the shapes let through is checked by [`understand`] against what the
+//! API server and Cilium would refuse (policy semantics section 3); what Egret cannot simulate yet is refused
+//! too, by name, so that no field is ever ignored.
+
+mod check;
+pub mod cilium_network_policy;
+mod cilium_peer;
+mod cilium_port;
+mod cilium_rule;
+mod icmp;
+mod kubernetes_rule;
+pub mod label_selector;
+pub mod metadata;
+pub mod network_policy;
+mod prefix;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::author::PolicyId;
+use crate::name::ObjectName;
+use crate::rule;
+use cilium_network_policy::CiliumNetworkPolicy;
+use network_policy::NetworkPolicy;
+
+/// The kinds of policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PolicyKind {
+    /// `networking.k8s.io/v1`.
+    NetworkPolicy,
+    /// `cilium.io/v2`, for one namespace.
+    CiliumNetworkPolicy,
+    /// `cilium.io/v2`, for the cluster.
+    CiliumClusterwideNetworkPolicy,
+}
+
+impl PolicyKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] =
+        [Self::NetworkPolicy, Self::CiliumNetworkPolicy, Self::CiliumClusterwideNetworkPolicy];
+
+    /// The kind that a document names.
+    #[must_use]
+    pub fn of(api_version: &str, kind: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.kind() == kind && known.api_version() == api_version)
+    }
+
+    /// Its word in `kind`.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::CiliumNetworkPolicy => "CiliumNetworkPolicy",
+            Self::CiliumClusterwideNetworkPolicy => "CiliumClusterwideNetworkPolicy",
+        }
+    }
+
+    /// Its word in `apiVersion`.
+    #[must_use]
+    pub const fn api_version(self) -> &'static str {
+        match self {
+            Self::NetworkPolicy => "networking.k8s.io/v1",
+            Self::CiliumNetworkPolicy | Self::CiliumClusterwideNetworkPolicy => "cilium.io/v2",
+        }
+    }
+}
+
+/// One policy document.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Document {
+    /// A NetworkPolicy.
+    NetworkPolicy(NetworkPolicy),
+    /// A CiliumNetworkPolicy.
+    CiliumNetworkPolicy(CiliumNetworkPolicy),
+    /// A CiliumClusterwideNetworkPolicy, which has the same shape.
+    CiliumClusterwideNetworkPolicy(CiliumNetworkPolicy),
+}
+
+impl Document {
+    /// Reads a document of a known kind.
+    ///
+    /// # Errors
+    /// The document does not have the kind's shape; an unknown field is such an error.
+    pub fn deserialize_kind<'de, D: Deserializer<'de>>(
+        kind: PolicyKind,
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        match kind {
+            PolicyKind::NetworkPolicy => NetworkPolicy::deserialize(deserializer).map(Self::NetworkPolicy),
+            PolicyKind::CiliumNetworkPolicy => {
+                CiliumNetworkPolicy::deserialize(deserializer).map(Self::CiliumNetworkPolicy)
+            }
+            PolicyKind::CiliumClusterwideNetworkPolicy => {
+                CiliumNetworkPolicy::deserialize(deserializer).map(Self::CiliumClusterwideNetworkPolicy)
+            }
+        }
+    }
+
+    /// The document's kind.
+    #[must_use]
+    pub const fn kind(&self) -> PolicyKind {
+        match self {
+            Self::NetworkPolicy(_) => PolicyKind::NetworkPolicy,
+            Self::CiliumNetworkPolicy(_) => PolicyKind::CiliumNetworkPolicy,
+            Self::CiliumClusterwideNetworkPolicy(_) => PolicyKind::CiliumClusterwideNetworkPolicy,
+        }
+    }
+
+    /// Kind, namespace and name; a namespaced document without namespace stands in `default`.
+    #[must_use]
+    pub fn id(&self) -> PolicyId {
+        let (metadata, namespaced) = match self {
+            Self::NetworkPolicy(document) => (&document.metadata, true),
+            Self::CiliumNetworkPolicy(document) => (&document.metadata, true),
+            Self::CiliumClusterwideNetworkPolicy(document) => (&document.metadata, false),
+        };
+        let namespace = metadata.namespace.clone().unwrap_or_else(|| ObjectName::DEFAULT_NAMESPACE.into());
+        PolicyId {
+            kind: self.kind().kind().into(),
+            namespace: namespaced.then_some(namespace),
+            name: metadata.name.clone(),
+        }
+    }
+}
+
+/// What keeps a document from being understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct InvalidSpec {
+    /// Place from the object's root, for example `spec.egress[0].toCIDR[1]`.
+    pub path: String,
+    /// What is wrong, and which rule it breaks.
+    pub problem: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+/// Turns a document into rules.
+///
+/// # Errors
+/// Everything that the API server or Cilium would refuse, and everything that cannot be simulated yet, in the
+/// order in which it is checked.
+pub fn understand(document: &Document) -> Result<rule::Policy, Vec<InvalidSpec>> {
+    let mut check = check::Check::default();
+    let sections = match document {
+        Document::NetworkPolicy(policy) => kubernetes_rule::sections(&mut check, policy),
+        Document::CiliumNetworkPolicy(policy) => {
+            let id = document.id();
+            let namespace = id.namespace.as_deref();
+            cilium_rule::sections(&mut check, policy, namespace)
+        }
+        Document::CiliumClusterwideNetworkPolicy(policy) => cilium_rule::sections(&mut check, policy, None),
+    };
+    check.finish(rule::Policy { id: document.id(), sections })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! The peer fields of a CiliumNetworkPolicy's rules, each of them as selectors.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::check::Check;
+use super::cilium_network_policy::{CidrRule, NameRule, ServiceRule};
+use super::cilium_rule::Scope;
+use super::label_selector::{self, Keys, LabelSelector};
+use super::prefix::{self, Inside};
+use crate::identity::{LabelSet, Source};
+use crate::rule::{Effect, Peers, ServiceReference};
+use crate::selector::{Entity, NamePattern, Selector};
+
+/// One peer field that a rule has.
+#[derive(Clone, Debug)]
+pub(super) struct Field {
+    /// Its key.
+    pub(super) name: &'static str,
+    /// It has no items.
+    pub(super) is_empty: bool,
+    /// Without items, but beside ports, it stands for everyone.
+    pub(super) opens_when_empty: bool,
+    /// Whom its items name.
+    pub(super) peers: Peers,
+}
+
+impl Field {
+    fn of_selectors(name: &'static str, written: usize, selectors: Vec<Selector>) -> Self {
+        Self { name, is_empty: written == 0, opens_when_empty: false, peers: Peers::Selected(selectors) }
+    }
+}
+
+/// `fromEndpoints`, `toEndpoints`, with what Cilium adds to each selector (policy semantics 2.6).
+pub(super) fn endpoints(
+    check: &mut Check,
+    path: &str,
+    name: &'static str,
+    written: &Option<Vec<LabelSelector>>,
+    scope: Scope<'_>,
+) -> Option<Field> {
+    let written = written.as_ref()?;
+    let mut selectors = Vec::new();
+    for (index, item) in written.iter().enumerate() {
+        let mut selector =
+            label_selector::understand(check, &format!("{path}.{name}[{index}]"), item, Keys::Cilium);
+        let of_kubernetes = |source| matches!(source, None | Some(Source::K8s));
+        let has = |of: &dyn Fn(Option<Source>, &str) -> bool| label_selector::has_key(&selector, of);
+        let reserved = has(&|source, _| source == Some(Source::Reserved));
+        let namespace = has(&|source, key| of_kubernetes(source) && key == LabelSet::NAMESPACE);
+        let namespace_labels =
+            has(&|source, key| of_kubernetes(source) && key.starts_with(LabelSet::NAMESPACE_LABELS));
+        let cluster = has(&|source, key| of_kubernetes(source) && key == LabelSet::CLUSTER);
+        if !reserved {
+            match scope.namespace {
+                Some(own) if !namespace && !namespace_labels => selector.require(LabelSet::NAMESPACE, own),
+                None if !namespace && !scope.init_subject => selector.require_key(LabelSet::NAMESPACE),
+                Some(_) | None => {}
+            }
+            if !cluster && !scope.init_subject {
+                selector.require(LabelSet::CLUSTER, LabelSet::DEFAULT_CLUSTER);
+            }
+        }
+        selectors.push(Selector::Labels(selector));
+    }
+    Some(Field::of_selectors(name, written.len(), selectors))
+}
+
+/// `fromCIDR`, `toCIDR`.
+pub(super) fn prefixes(
+    check: &mut Check,
+    path: &str,
+    name: &'static str,
+    written: &Option<Vec<String>>,
+) -> Option<Field> {
+    let written = written.as_ref()?;
+    let mut selectors = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        let prefix = prefix::prefix(check, &format!("{path}.{name}[{index}]"), text);
+        selectors.extend(prefix.map(|prefix| Selector::Prefix { prefix, except: Vec::new() }));
+    }
+    Some(Field::of_selectors(name, written.len(), selectors))
+}
+
+/// `fromCIDRSet`, `toCIDRSet`.
+pub(super) fn prefix_sets(
+    check: &mut Check,
+    path: &str,
+    name: &'static str,
+    written: &Option<Vec<CidrRule>>,
+) -> Option<Field> {
+    let written = written.as_ref()?;
+    let mut selectors = Vec::new();
+    for (index, item) in written.iter().enumerate() {
+        let path = format!("{path}.{name}[{index}]");
+        let CidrRule { cidr, cidr_group_ref, cidr_group_selector, except } = item;
+        let given = [cidr.is_some(), cidr_group_ref.is_some(), cidr_group_selector.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            check.problem(
+                &path,
+                "exactly one of `cidr`, `cidrGroupRef` and `cidrGroupSelector` must be given",
+            );
+            continue;
+        }
+        check.not_simulated(&path, "cidrGroupRef", cidr_group_ref.is_some());
+        check.not_simulated(&path, "cidrGroupSelector", cidr_group_selector.is_some());
+        let Some(cidr) = cidr else { continue };
+        let outer = prefix::prefix(check, &format!("{path}.cidr"), cidr);
+        let mut inner = Vec::new();
+        for (index, text) in except.iter().flatten().enumerate() {
+            let path = format!("{path}.except[{index}]");
+            inner.extend(prefix::exception(check, &path, text, outer, Inside::OrEqual));
+        }
+        selectors.extend(outer.map(|prefix| Selector::Prefix { prefix, except: inner }));
+    }
+    Some(Field::of_selectors(name, written.len(), selectors))
+}
+
+/// `fromEntities`, `toEntities`.
+pub(super) fn entities(
+    check: &mut Check,
+    path: &str,
+    name: &'static str,
+    written: &Option<Vec<String>>,
+) -> Option<Field> {
+    let written = written.as_ref()?;
+    let mut selectors = Vec::new();
+    for (index, word) in written.iter().enumerate() {
+        match Entity::parse(word) {
+            Some(entity) => selectors.push(Selector::Entity(entity)),
+            None => {
+                let known: Vec<&str> = Entity::ALL.into_iter().map(Entity::word).collect();
+                check.problem_with(
+                    &format!("{path}.{name}[{index}]"),
+                    format!("`{word}` is not an entity"),
+                    format!("write one of {}", known.join(", ")),
+                );
+            }
+        }
+    }
+    Some(Field::of_selectors(name, written.len(), selectors))
+}
+
+/// `toServices`.
+pub(super) fn services(
+    check: &mut Check,
+    path: &str,
+    name: &'static str,
+    written: &Option<Vec<ServiceRule>>,
+    effect: Effect,
+) -> Option<Field> {
+    let written = written.as_ref()?;
+    // Cilium looks services up for allow rules only, so such a rule would not do what it says (2.9).
+    check.not_simulated(path, name, effect == Effect::Deny);
+    let mut references = Vec::new();
+    for (index, item) in written.iter().enumerate() {
+        let path = format!("{path}.{name}[{index}]");
+        let ServiceRule { k8s_service, k8s_service_selector } = item;
+        check.not_simulated(&path, "k8sServiceSelector", k8s_service_selector.is_some());
+        match k8s_service.as_ref().map(|service| (&service.service_name, &service.namespace)) {
+            Some((Some(name), namespace)) => references.push(ServiceReference {
+                name: name.clone(),
+                namespace: namespace.clone().filter(|namespace| !namespace.is_empty()),
+            }),
+            Some((None, _)) => {
+                check.problem(&format!("{path}.k8sService"), "`serviceName` must be given");
+            }
+            None if k8s_service_selector.is_none() => {
+                check.problem(&path, "`k8sService` must be given");
+            }
+            None => {}
+        }
+    }
+    let peers = Peers::Services(references);
+    Some(Field { name, is_empty: written.is_empty(), opens_when_empty: true, peers })
+}
+
+/// `toFQDNs`.
+pub(super) fn names(
+    check: &mut Check,
+    path: &str,
+    name: &'static str,
+    written: &Option<Vec<NameRule>>,
+    effect: Effect,
+) -> Option<Field> {
+    let written = written.as_ref()?;
+    if effect == Effect::Deny {
+        check.problem_with(
+            &format!("{path}.{name}"),
+            "`toFQDNs` is not supported in a deny rule",
+            "deny the addresses with `toCIDR`, or allow only the names that are wanted",
+        );
+    }
+    let mut selectors = Vec::new();
+    for (index, item) in written.iter().enumerate() {
+        let pattern = name_pattern(check, &format!("{path}.{name}[{index}]"), item);
+        selectors.extend(pattern.map(Selector::Name));
+    }
+    Some(Field { opens_when_empty: true, ..Field::of_selectors(name, written.len(), selectors) })
+}
+
+/// A name by `matchName` or `matchPattern`.
+pub(super) fn name_pattern(check: &mut Check, path: &str, item: &NameRule) -> Option<NamePattern> {
+    let NameRule { match_name, match_pattern } = item;
+    let (key, text, pattern) = match (match_name, match_pattern) {
+        (Some(text), None) => ("matchName", text, NamePattern::name(text)),
+        (None, Some(text)) => ("matchPattern", text, NamePattern::pattern(text)),
+        (Some(_), Some(_)) | (None, None) => {
+            check.problem(path, "exactly one of `matchName` and `matchPattern` must be given");
+            return None;
+        }
+    };
+    match pattern {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            let path = format!("{path}.{key}");
+            let problem = format!("`{text}` {error}");
+            if key == "matchName" && text.contains('*') {
+                check.problem_with(&path, problem, "write `matchPattern` for names with `*`");
+            } else {
+                check.problem(&path, problem);
+            }
+            None
+        }
+    }
+}

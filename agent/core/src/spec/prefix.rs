@@ -1,0 +1,56 @@
+//! Prefixes and their exceptions as documents write them.
+
+use alloc::format;
+
+use ipnet::IpNet;
+
+use super::check::Check;
+
+/// Reads a prefix; bits below its length are cleared, as the engines clear them.
+pub(super) fn prefix(check: &mut Check, path: &str, text: &str) -> Option<IpNet> {
+    match text.parse::<IpNet>() {
+        Ok(net) => Some(net.trunc()),
+        Err(_) => {
+            let is_address = text.parse::<core::net::IpAddr>();
+            let help = match is_address {
+                Ok(address) if address.is_ipv4() => format!("an address needs a length: `{text}/32`"),
+                Ok(_) => format!("an address needs a length: `{text}/128`"),
+                Err(_) => "write an address, a slash and a length, for example `192.0.2.0/24`".into(),
+            };
+            check.problem_with(path, format!("`{text}` is not a CIDR"), help);
+            None
+        }
+    }
+}
+
+/// How an exception must lie in its prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inside {
+    /// Inside or equal (Cilium).
+    OrEqual,
+    /// Inside and longer (Kubernetes).
+    Strictly,
+}
+
+/// Reads an exception of a prefix.
+pub(super) fn exception(
+    check: &mut Check,
+    path: &str,
+    text: &str,
+    of: Option<IpNet>,
+    inside: Inside,
+) -> Option<IpNet> {
+    let except = prefix(check, path, text)?;
+    let outer = of?;
+    let fits =
+        outer.contains(&except) && (inside == Inside::OrEqual || except.prefix_len() > outer.prefix_len());
+    if !fits {
+        let rule = match inside {
+            Inside::OrEqual => "must lie inside",
+            Inside::Strictly => "must be a strict subset of",
+        };
+        check.problem(path, format!("exception `{text}` {rule} `{outer}`"));
+        return None;
+    }
+    Some(except)
+}

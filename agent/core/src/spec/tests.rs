@@ -1,0 +1,1 @@
+//! What documents mean, and which are refused with which words.
