@@ -8,7 +8,7 @@
 //! | rows | what an endpoint may do -> policymap rows | `policymap` |
 //! | compile | desired state -> datapath state: the four stages above | [`mod@compile`], [`state`] |
 //! | diff | two states -> ordered writes | `diff` |
-//! | predict | desired states and probes -> [`probe::Observation`] | `model` |
+//! | predict | desired states and probes -> [`probe::Observation`] | [`model`] |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod flow;
 pub mod fqdn;
 pub mod identity;
 pub mod labels;
+pub mod model;
 pub mod name;
 mod policy;
 mod policymap;

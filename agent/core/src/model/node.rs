@@ -1,0 +1,163 @@
+//! One node: its state, what it has learned, and the two hooks at each of its endpoints.
+
+use alloc::collections::BTreeMap;
+use core::net::IpAddr;
+
+use egret_shared::decide::conntrack::{count, is_live, open, tcp};
+use egret_shared::decide::policy::{Decision, decide};
+use egret_shared::{CtEntry, CtKey, Direction, DropReason, ServiceKey, Side, Verdict};
+
+use crate::compile::{Allocator, compile};
+use crate::fqdn::Names;
+use crate::policymap::build::lookup;
+use crate::probe::{JudgedAs, Judgement};
+use crate::state::{DatapathState, EndpointState};
+use crate::{Desired, Protocol};
+
+/// A node's agent and datapath.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Node {
+    pub(super) state: DatapathState,
+    pub(super) names: Names,
+    numbers: Allocator,
+    connections: BTreeMap<CtKey, CtEntry>,
+}
+
+/// The first packet of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet {
+    pub(super) client: IpAddr,
+    /// Port; the identifier of an echo request.
+    pub(super) client_port: u16,
+    pub(super) server: IpAddr,
+    /// Port; the type of an ICMP message.
+    pub(super) server_port: u16,
+    pub(super) protocol: Protocol,
+}
+
+/// What a hook made of a packet.
+#[derive(Clone, Debug)]
+pub(super) struct Hooked {
+    pub(super) verdict: Verdict,
+    pub(super) judgement: Judgement,
+}
+
+impl Node {
+    /// Compiles the desired state for this node.
+    pub(super) fn compile(&mut self, desired: &Desired, name: &str) {
+        self.state = compile(desired, name, &self.names, &mut self.numbers);
+    }
+
+    /// Forgets connections that are over.
+    pub(super) fn expire(&mut self, now: u64) {
+        self.connections.retain(|_, entry| now < entry.deadline);
+    }
+
+    /// Puts a backend in the place of a service's address; `Err`: the service has none.
+    ///
+    /// The datapath takes any backend. Here it is always the first, so that predictions repeat.
+    pub(super) fn translate(&self, packet: &mut Packet) -> Result<(), DropReason> {
+        let key = |slot| ServiceKey {
+            address: packet.server.into(),
+            port: packet.server_port.to_be_bytes(),
+            protocol: packet.protocol.number(),
+            pad: 0,
+            slot,
+        };
+        if !self.state.services.contains_key(&key(0)) {
+            return Ok(());
+        }
+        let backend = self.state.services.get(&key(1)).ok_or(DropReason::NoBackend)?;
+        packet.server = backend.address.to_ip();
+        packet.server_port = u16::from_be_bytes(backend.port);
+        Ok(())
+    }
+
+    /// A packet leaves an endpoint, after service translation.
+    pub(super) fn egress(&mut self, endpoint: &EndpointState, packet: &Packet, now: u64) -> Hooked {
+        self.hook(endpoint, Direction::Egress, packet.server, packet, now)
+    }
+
+    /// A packet reaches an endpoint.
+    pub(super) fn ingress(&mut self, endpoint: &EndpointState, packet: &Packet, now: u64) -> Hooked {
+        self.hook(endpoint, Direction::Ingress, packet.client, packet, now)
+    }
+
+    fn hook(
+        &mut self,
+        endpoint: &EndpointState,
+        direction: Direction,
+        peer: IpAddr,
+        packet: &Packet,
+        now: u64,
+    ) -> Hooked {
+        let policy = endpoint.policy(direction);
+        let rows = self.state.policies.get(&policy);
+        let identity = self.state.identity_of(peer);
+        let protocol = packet.protocol.number();
+        let decision = decide(policy, identity, protocol, packet.server_port, |key| lookup(rows?, key));
+        let side = side(direction);
+        match decision.verdict {
+            Verdict::Forwarded | Verdict::Redirected(_) => {
+                let mut entry = open(decision.rule);
+                count(&mut entry, protocol, tcp::SYN, false, now);
+                self.connections.insert(key(packet, side), entry);
+            }
+            Verdict::Dropped(_) => {}
+        }
+        Hooked { verdict: decision.verdict, judgement: self.judgement(policy, &decision) }
+    }
+
+    /// A hook that policy does not reach: a packet that comes back to its own pod through a service.
+    pub(super) fn unjudged(&self, endpoint: &EndpointState, direction: Direction) -> Judgement {
+        let verdict = if endpoint.policy(direction) == 0 { JudgedAs::None } else { JudgedAs::Forwarded };
+        Judgement { verdict, reason: None, by: None }
+    }
+
+    /// Whether an answer to `packet` passes the hook at which the packet passed: its connection is live.
+    pub(super) fn passes_reply(&mut self, packet: &Packet, direction: Direction, now: u64) -> bool {
+        let protocol = packet.protocol.number();
+        let answer = tcp::SYN | tcp::ACK;
+        match self.connections.get_mut(&key(packet, side(direction))) {
+            Some(entry) if is_live(entry, protocol, answer, now) => {
+                count(entry, protocol, answer, true, now);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    fn judgement(&self, policy: u32, decision: &Decision) -> Judgement {
+        let (verdict, reason) = match decision.verdict {
+            Verdict::Forwarded if policy == 0 => (JudgedAs::None, None),
+            Verdict::Forwarded => (JudgedAs::Forwarded, None),
+            Verdict::Redirected(_) => (JudgedAs::Redirected, None),
+            Verdict::Dropped(reason) => (JudgedAs::Dropped, Some(reason)),
+        };
+        Judgement { verdict, reason, by: self.state.author(policy, decision.rule) }
+    }
+}
+
+/// The end of a connection at which a hook stands.
+const fn side(direction: Direction) -> Side {
+    match direction {
+        Direction::Egress => Side::Client,
+        Direction::Ingress => Side::Server,
+    }
+}
+
+fn key(packet: &Packet, side: Side) -> CtKey {
+    let server_port = match packet.protocol {
+        Protocol::Icmp | Protocol::Icmpv6 => 0,
+        Protocol::Tcp | Protocol::Udp | Protocol::Sctp | Protocol::Other(_) => packet.server_port,
+    };
+    CtKey {
+        client: packet.client.into(),
+        server: packet.server.into(),
+        client_port: packet.client_port.to_be_bytes(),
+        server_port: server_port.to_be_bytes(),
+        protocol: packet.protocol.number(),
+        side: side as u8,
+        pad: 0,
+    }
+}

@@ -1,0 +1,224 @@
+//! A packet's way: from a client, through the hook at its endpoint, to the hook at the server's.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use egret_shared::{Direction, Verdict};
+
+use super::Model;
+use super::node::Packet;
+use crate::probe::{JudgedAs, Judgement, Source};
+use crate::state::EndpointState;
+use crate::world::{Application, DNS_AUTHORITY};
+use crate::{ObjectName, Protocol, World};
+
+/// Where connections come from.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    addresses: Vec<IpAddr>,
+    /// Node on which it runs; `None` outside the cluster.
+    pub(super) node: Option<String>,
+    /// The pod, if it has an endpoint.
+    pub(super) pod: Option<ObjectName>,
+}
+
+impl Client {
+    /// The client that a probe names; `None` when there is none. A hostNetwork pod is its node.
+    pub(super) fn of(world: &World, source: &Source) -> Option<Self> {
+        Some(match source {
+            Source::Pod(name) => {
+                let pod = world.pods.get(name)?;
+                Self {
+                    addresses: pod.addresses.clone(),
+                    node: Some(pod.node.clone()),
+                    pod: (!pod.host_network).then(|| name.clone()),
+                }
+            }
+            Source::Node(name) => Self {
+                addresses: world.nodes.get(name)?.addresses.clone(),
+                node: Some(name.clone()),
+                pod: None,
+            },
+            Source::Address(address) => Self { addresses: alloc::vec![*address], node: None, pod: None },
+        })
+    }
+
+    /// The address from which it reaches a server: the first of the server's family.
+    pub(super) fn address(&self, server: IpAddr) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|address| address.is_ipv4() == server.is_ipv4())
+    }
+}
+
+/// How a connection's first packet went.
+#[derive(Clone, Debug)]
+pub(super) struct Journey {
+    pub(super) egress: Option<Judgement>,
+    pub(super) ingress: Option<Judgement>,
+    pub(super) arrival: Arrival,
+    /// The packet after service translation.
+    packet: Option<Packet>,
+}
+
+/// Where a packet ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// A hook dropped it.
+    Dropped,
+    /// Nobody has the address.
+    Nowhere,
+    /// At a proxy of the client's node, on its way to this address and port.
+    Proxied {
+        /// The server's address.
+        address: IpAddr,
+        /// The server's port.
+        port: u16,
+    },
+    /// At somebody's address.
+    At {
+        /// The address.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Journey {
+    /// No packet was sent.
+    pub(super) const fn none() -> Self {
+        Self { egress: None, ingress: None, arrival: Arrival::Nowhere, packet: None }
+    }
+}
+
+impl Model {
+    /// Sends a connection's first packet.
+    ///
+    /// 1. A pod's own address stays inside the pod.
+    /// 2. The client's node puts a backend in the place of a service.
+    /// 3. The hook at the client's endpoint; a pod that is its own backend is not judged.
+    /// 4. The hook at the server's endpoint.
+    pub(super) fn send(&mut self, client: &Client, server: IpAddr, protocol: Protocol, port: u16) -> Journey {
+        let Some(address) = client.address(server) else { return Journey::none() };
+        let mut journey = Journey::none();
+        if client.pod.is_some() && address == server {
+            journey.arrival = Arrival::At { address: server, port };
+            return journey;
+        }
+        let client_port = self.next_port();
+        let mut packet = Packet { client: address, client_port, server, server_port: port, protocol };
+        let now = self.now;
+        let node = client.node.as_ref().and_then(|node| self.nodes.get_mut(node));
+        if let Some(node) = node {
+            let endpoint = client.pod.as_ref().and_then(|pod| node.state.endpoints.get(pod)).cloned();
+            if let Err(reason) = node.translate(&mut packet) {
+                journey.arrival = Arrival::Dropped;
+                journey.egress = endpoint.map(|_| Judgement {
+                    verdict: JudgedAs::Dropped,
+                    reason: Some(reason),
+                    by: None,
+                });
+                return journey;
+            }
+            if let Some(endpoint) = endpoint {
+                if packet.server == packet.client {
+                    journey.egress = Some(node.unjudged(&endpoint, Direction::Egress));
+                    journey.ingress = Some(node.unjudged(&endpoint, Direction::Ingress));
+                    journey.arrival = Arrival::At { address: packet.server, port: packet.server_port };
+                    return journey;
+                }
+                let hooked = node.egress(&endpoint, &packet, now);
+                journey.egress = Some(hooked.judgement);
+                match hooked.verdict {
+                    Verdict::Dropped(_) => {
+                        journey.arrival = Arrival::Dropped;
+                        return journey;
+                    }
+                    Verdict::Redirected(_) => {
+                        journey.arrival =
+                            Arrival::Proxied { address: packet.server, port: packet.server_port };
+                        journey.packet = Some(packet);
+                        return journey;
+                    }
+                    Verdict::Forwarded => {}
+                }
+            }
+        }
+        self.deliver(&mut journey, packet);
+        journey
+    }
+
+    /// Takes a packet from the client's node to whoever has the server's address.
+    fn deliver(&mut self, journey: &mut Journey, packet: Packet) {
+        journey.packet = Some(packet);
+        let arrived = Arrival::At { address: packet.server, port: packet.server_port };
+        let now = self.now;
+        let Some((node, endpoint)) = self.endpoint_at(packet.server) else {
+            journey.arrival =
+                if exists(&self.desired.world, packet.server) { arrived } else { Arrival::Nowhere };
+            return;
+        };
+        let Some(node) = self.nodes.get_mut(&node) else { return };
+        let hooked = node.ingress(&endpoint, &packet, now);
+        journey.ingress = Some(hooked.judgement);
+        journey.arrival = match hooked.verdict {
+            Verdict::Dropped(_) => Arrival::Dropped,
+            // No proxy stands at ingress yet, so nothing redirects there.
+            Verdict::Forwarded | Verdict::Redirected(_) => arrived,
+        };
+    }
+
+    /// The proxy sends the client's query on, from the client's own address: only the server's hook is left.
+    pub(super) fn send_upstream(&mut self, journey: &mut Journey) {
+        if let Some(packet) = journey.packet {
+            self.deliver(journey, packet);
+        }
+    }
+
+    /// Whether an answer passes back through the hooks that the first packet passed.
+    pub(super) fn reply(&mut self, client: &Client, journey: &Journey) -> bool {
+        let Some(packet) = journey.packet else { return true };
+        let now = self.now;
+        let mut passes = true;
+        if let Some((node, _)) = self.endpoint_at(packet.server)
+            && let Some(node) = self.nodes.get_mut(&node)
+        {
+            passes &= node.passes_reply(&packet, Direction::Ingress, now);
+        }
+        if client.pod.is_some()
+            && let Some(node) = client.node.as_ref().and_then(|node| self.nodes.get_mut(node))
+        {
+            passes &= node.passes_reply(&packet, Direction::Egress, now);
+        }
+        passes
+    }
+
+    /// The endpoint that has an address, and its node.
+    fn endpoint_at(&self, address: IpAddr) -> Option<(String, EndpointState)> {
+        let (name, pod) = self.desired.world.pod_at(address)?;
+        let endpoint = self.nodes.get(&pod.node)?.state.endpoints.get(name)?;
+        Some((pod.node.clone(), endpoint.clone()))
+    }
+}
+
+/// Whether somebody has this address.
+fn exists(world: &World, address: IpAddr) -> bool {
+    address == DNS_AUTHORITY
+        || world.internet.hosts.contains_key(&address)
+        || world.node_at(address).is_some()
+        || world.pod_at(address).is_some()
+}
+
+/// What answers at an address and port; on a node's address, what its hostNetwork pods serve.
+pub(super) fn application_at(
+    world: &World,
+    address: IpAddr,
+    port: u16,
+    protocol: Protocol,
+) -> Option<Application> {
+    let pods = world.pods.values().filter(|pod| pod.addresses.contains(&address));
+    let hosts = world.internet.hosts.get(&address);
+    pods.flat_map(|pod| &pod.serves)
+        .chain(hosts.into_iter().flat_map(|host| &host.serves))
+        .find(|serve| serve.port == port && serve.protocol == protocol)
+        .map(|serve| serve.application)
+}

@@ -1,0 +1,1 @@
+//! Whole probes through the model.
