@@ -7,7 +7,7 @@
 //! | selection and resolution | rules and identities -> what an endpoint may do | [`selector`], `policy` |
 //! | rows | what an endpoint may do -> policymap rows | `policymap` |
 //! | compile | desired state -> datapath state: the four stages above | [`mod@compile`], [`state`] |
-//! | diff | two states -> ordered writes | `diff` |
+//! | diff | two states -> ordered writes | [`mod@diff`] |
 //! | predict | desired states and probes -> [`probe::Observation`] | [`model`] |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod author;
 pub mod compile;
+pub mod diff;
 pub mod flow;
 pub mod fqdn;
 pub mod identity;
