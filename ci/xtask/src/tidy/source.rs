@@ -79,11 +79,8 @@ fn orphan(file: &File, sources: &[&File]) -> Option<String> {
     let (folder, name) = file.path.trim_end_matches(".rs").rsplit_once('/')?;
     let (parent, last) = folder.rsplit_once('/')?;
     // Cargo itself finds these.
-    let root = matches!(
-        (last, name),
-        ("src", "main" | "lib") | ("bin" | "tests" | "benches" | "examples" | "fuzz_targets", _)
-    );
-    if root || name == "build" {
+    let target = matches!(last, "bin" | "tests" | "benches" | "examples" | "fuzz_targets");
+    if target || matches!(name, "main" | "build") || (last, name) == ("src", "lib") {
         return None;
     }
     let parents = match last {
