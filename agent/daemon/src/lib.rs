@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod clock;
 pub mod datapath;
+pub mod dns;
 pub mod error;
 pub mod netlink;
 pub mod netns;

@@ -158,7 +158,7 @@ impl Model {
     /// What the server at an address says.
     fn answer(&mut self, address: IpAddr, port: u16, name: &str, record: Record) -> Answer {
         let world = &self.desired.world;
-        if address == DNS_AUTHORITY {
+        if address == DNS_AUTHORITY.ip() {
             return authority(world, name, record);
         }
         let mut servers = world.pods.iter().filter(|(_, pod)| pod.addresses.contains(&address));
@@ -177,7 +177,7 @@ impl Model {
         let Some(client) = Client::of(world, &Source::Pod(server.clone())) else {
             return Answer::Silence;
         };
-        match self.ask(&client, DNS_AUTHORITY, name, record).0 {
+        match self.ask(&client, DNS_AUTHORITY.ip(), name, record).0 {
             Answer::Silence => Answer::ServFail,
             answer @ (Answer::Addresses { .. } | Answer::NoSuchName | Answer::Refused | Answer::ServFail) => {
                 answer

@@ -202,7 +202,7 @@ impl Model {
 
 /// Whether somebody has this address.
 fn exists(world: &World, address: IpAddr) -> bool {
-    address == DNS_AUTHORITY
+    address == DNS_AUTHORITY.ip()
         || world.internet.hosts.contains_key(&address)
         || world.node_at(address).is_some()
         || world.pod_at(address).is_some()
