@@ -2,7 +2,7 @@
 //!
 //! | stage | module |
 //! | --- | --- |
-//! | files to located YAML | [`source`], `yaml`, `diagnostic` |
+//! | files to located YAML | [`source`], [`yaml`], [`diagnostic`] |
 //! | YAML to cases, worlds and policies | [`case`] |
 //! | what is under test | [`subject`] |
 //! | one case, step by step | `run` |
@@ -10,5 +10,7 @@
 //! | results to bytes | `report` |
 
 pub mod case;
+pub mod diagnostic;
 pub mod source;
 pub mod subject;
+pub mod yaml;

@@ -1,0 +1,184 @@
+//! What is wrong with an input, for a person: the place, the line with a marker, and what to do about it.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use crate::source::Location;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The input is refused.
+    Error,
+    /// The input is accepted and probably does not mean what its author thinks.
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong: a fragment in lower case, user input in backticks.
+    pub message: String,
+    /// Where; `None` when no file is to blame.
+    pub location: Option<Location>,
+    /// A few words beside the marker.
+    pub label: Option<String>,
+    /// What to do instead.
+    pub help: Option<String>,
+    /// What one should know beside it.
+    pub notes: Vec<String>,
+}
+
+/// How messages are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// Without colours: for files, logs and comparisons.
+    #[default]
+    Plain,
+    /// With colours, for a terminal.
+    Coloured,
+}
+
+// === impl Diagnostic ===
+
+impl Diagnostic {
+    /// An error without place.
+    #[must_use]
+    pub fn error(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            location: None,
+            label: None,
+            help: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The same at a place.
+    #[must_use]
+    pub fn at(mut self, location: Location) -> Self {
+        self.location = Some(location);
+        self
+    }
+
+    /// The same with a few words beside the marker.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// The same with what to do instead.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same with something to know.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// The same with the valid word nearest to `word`, or with all of them when none is near.
+    #[must_use]
+    pub fn nearest<T: AsRef<str>>(self, word: &str, valid: &[T]) -> Self {
+        match nearest(word, valid) {
+            Some(near) => self.help(format!("did you mean `{near}`?")),
+            None if valid.is_empty() => self,
+            None => {
+                let words: Vec<_> = valid.iter().map(|word| format!("`{}`", word.as_ref())).collect();
+                self.help(format!("valid here: {}", words.join(", ")))
+            }
+        }
+    }
+
+    /// The message as text, with the line of the file in question.
+    #[must_use]
+    pub fn render(&self, style: Style) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = level.primary_title(self.message.as_str());
+        let mut groups = vec![match &self.location {
+            Some(at) => title.element(
+                Snippet::source(at.source.text.as_str())
+                    .path(at.source.path.display().to_string())
+                    .annotation(AnnotationKind::Primary.span(self.marked(at)).label(self.label.as_deref())),
+            ),
+            None => Group::with_title(title),
+        }];
+        let help = self.help.iter().map(|help| Group::with_title(Level::HELP.secondary_title(help.as_str())));
+        let notes =
+            self.notes.iter().map(|note| Group::with_title(Level::NOTE.secondary_title(note.as_str())));
+        groups.extend(help.chain(notes));
+        let renderer = match style {
+            Style::Plain => Renderer::plain(),
+            Style::Coloured => Renderer::styled(),
+        };
+        renderer.render(&groups)
+    }
+
+    /// The marked bytes: the span without the line break at its end, and not more than its first line.
+    fn marked(&self, at: &Location) -> std::ops::Range<usize> {
+        let first = at.text().lines().next().unwrap_or_default();
+        at.span.start..at.span.start + first.trim_end().len()
+    }
+}
+
+/// As JSON: the place as `file`, `line` and `column`, without the text of the file.
+impl Serialize for Diagnostic {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shape<'a> {
+            severity: Severity,
+            message: &'a str,
+            file: Option<String>,
+            line: Option<usize>,
+            column: Option<usize>,
+            label: Option<&'a str>,
+            help: Option<&'a str>,
+            notes: &'a [String],
+        }
+
+        let at = self.location.as_ref();
+        Shape {
+            severity: self.severity,
+            message: &self.message,
+            file: at.map(|at| at.source.path.display().to_string()),
+            line: at.map(|at| at.line),
+            column: at.map(|at| at.column),
+            label: self.label.as_deref(),
+            help: self.help.as_deref(),
+            notes: &self.notes,
+        }
+        .serialize(serializer)
+    }
+}
+
+/// Several messages as one text, a blank line between them, a line break at the end.
+#[must_use]
+pub fn render_all(diagnostics: &[Diagnostic], style: Style) -> String {
+    let texts: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.render(style)).collect();
+    if texts.is_empty() { String::new() } else { texts.join("\n\n") + "\n" }
+}
+
+/// The valid word that a person most likely meant: at most a third of its letters differ.
+#[must_use]
+pub fn nearest<'a, T: AsRef<str>>(word: &str, valid: &'a [T]) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    valid
+        .iter()
+        .map(|candidate| candidate.as_ref())
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

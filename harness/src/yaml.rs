@@ -1,0 +1,89 @@
+//! The one door for YAML: text to located trees, and trees to types with errors that know their place.
+//!
+//! Two readers stand behind it. Case files, and everything that is wrong, go through a tree that knows the
+//! place of every value (`node`); manifests that are right are read without one (`manifest`). Both read the
+//! core schema of YAML 1.2: `y`, `no` and `on` are strings, and a key that stands twice is an error.
+
+mod error;
+mod located;
+mod manifest;
+mod node;
+mod path;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ReadError, Wrong};
+pub use located::{Entries, Located, Short};
+pub use manifest::{Manifest, Shape, manifests};
+pub use node::{Node, Value};
+pub use path::Path;
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::diagnostic::Diagnostic;
+use crate::source::{Location, Place, Source};
+
+/// One document of a file.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The file.
+    pub source: Arc<Source>,
+    /// Its content.
+    pub root: Node,
+}
+
+/// The documents of a file in their order; documents without content are left out.
+///
+/// # Errors
+/// The text is not YAML, or a key stands twice in one mapping.
+pub fn documents(source: &Arc<Source>) -> Result<Vec<Document>, Vec<Diagnostic>> {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    serde_saphyr::from_multiple_with_options::<Node>(&source.text, options)
+        .map(|roots| roots.into_iter().map(|root| Document { source: Arc::clone(source), root }).collect())
+        .map_err(|error| vec![error::of_parser(source, &error)])
+}
+
+// === impl Document ===
+
+impl Document {
+    /// Place of the value at this path, for example `spec.egress[0].toCIDR[1]`; where the path leaves the
+    /// tree, the place of the last value on the way.
+    #[must_use]
+    pub fn locate(&self, path: &str) -> Location {
+        self.place(path).in_source(&self.source)
+    }
+
+    /// Place of the key that leads to this path; of the value where an index leads to it.
+    #[must_use]
+    pub fn locate_key(&self, path: &str) -> Location {
+        Path::parse(path).key_place(&self.root).in_source(&self.source)
+    }
+
+    fn place(&self, path: &str) -> Place {
+        Path::parse(path).place(&self.root)
+    }
+
+    /// Reads the whole document as a type, and reports everything that is wrong with it.
+    ///
+    /// After an error the part in question is left out and the rest is read again, so that one misspelt key
+    /// does not hide the next.
+    ///
+    /// # Errors
+    /// One diagnostic for each part that does not fit the type, in the order of the file.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Vec<Diagnostic>> {
+        self.root.read().map_err(|first| {
+            let errors = self.root.every_error(first, &|node| node.read::<T>().err());
+            diagnostics_of(&self.source, errors.into_iter())
+        })
+    }
+}
+
+/// Messages in the order of the file.
+fn diagnostics_of(source: &Arc<Source>, errors: impl Iterator<Item = ReadError>) -> Vec<Diagnostic> {
+    let mut found: Vec<_> = errors.map(|error| error.diagnostic(source)).collect();
+    found.sort_by_key(|problem| problem.location.as_ref().map(|at| at.span.start));
+    found
+}
