@@ -1,7 +1,23 @@
 //! A case after reading: its world, and for each step the desired state and what is expected of it.
+//!
+//! | stage | from -> to | module |
+//! | --- | --- | --- |
+//! | find | folder and arguments -> paths and names | `load` |
+//! | read | text -> the case language's types | `schema` |
+//! | lower | those types -> [`Case`] | `lower` |
+
+mod load;
+mod lower;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use load::{bless, find, load, load_file, load_one, wants_bless};
+pub use schema::json_schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +27,47 @@ use egret_core::{Desired, World};
 use egret_shared::DropReason;
 
 use crate::source::{Location, Source};
+use crate::yaml::Manifest;
+
+/// A case that was found and not read yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Path below the cases folder, without `.yaml` or `/case.yaml`.
+    pub name: String,
+    /// The case's file.
+    pub path: PathBuf,
+    /// The cases folder.
+    pub root: PathBuf,
+    /// The case passes when it is refused with the message beside it.
+    pub must_be_refused: bool,
+}
+
+/// A case that was read.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// To be run.
+    Case(Box<Case>),
+    /// Was to be refused; passes when both texts are the same.
+    Refused {
+        /// The case's name.
+        name: String,
+        /// The text of `NAME.stderr`; empty when there is no such file.
+        expected: String,
+        /// What loading said.
+        actual: String,
+    },
+}
+
+impl Loaded {
+    /// The case's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Case(case) => &case.name,
+            Self::Refused { name, .. } => name,
+        }
+    }
+}
 
 /// One case. Everything that the file says is resolved: a subject needs nothing else.
 #[derive(Clone, Debug)]
@@ -29,30 +86,49 @@ pub struct Case {
     pub world: World,
     /// What happens; at least one.
     pub steps: Vec<Step>,
-    /// Where each policy object, and each rule path below it, stands.
+    /// Where the policies of all steps stand; of a policy that is replaced, the last. See [`Step::policies`].
     pub policies: PolicyLocations,
 }
 
-/// Where the rules of a case's policies stand.
+/// Where the rules of policies stand. The places are looked up when they are asked for, which is only when
+/// something has to be explained.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyLocations {
-    /// Documents by policy, each with the place of every rule path; `""` is the object itself.
-    pub places: BTreeMap<PolicyId, BTreeMap<String, Location>>,
+    objects: BTreeMap<PolicyId, Manifest>,
 }
 
 impl PolicyLocations {
+    /// The places of these objects.
+    pub(crate) fn new(objects: BTreeMap<PolicyId, Manifest>) -> Self {
+        Self { objects }
+    }
+
+    /// Adds others; where a policy is in both, the later object counts.
+    pub(crate) fn extend(&mut self, others: &Self) {
+        self.objects.extend(others.objects.clone());
+    }
+
     /// Places to name for an author: the rule's own, or those of the policies behind a default deny.
     #[must_use]
     pub fn of(&self, author: &Author) -> Vec<Location> {
-        let find = |policy: &PolicyId, path: &str| {
-            let rules = self.places.get(policy)?;
-            rules.get(path).or_else(|| rules.get("")).cloned()
-        };
         match author {
-            Author::DefaultDeny { because } => because.iter().filter_map(|policy| find(policy, "")).collect(),
+            Author::DefaultDeny { because } => {
+                because.iter().filter_map(|policy| self.place(policy, "metadata.name")).collect()
+            }
             Author::Kubelet => Vec::new(),
-            Author::Rule { policy, path } => find(policy, path).into_iter().collect(),
+            Author::Rule { policy, path } if path.is_empty() => {
+                self.place(policy, "metadata.name").into_iter().collect()
+            }
+            Author::Rule { policy, path } => {
+                // Paths of `specs` begin at the object's root, all others below `spec`.
+                let path = if path.starts_with("specs[") { path.clone() } else { format!("spec.{path}") };
+                self.place(policy, &path).into_iter().collect()
+            }
         }
+    }
+
+    fn place(&self, policy: &PolicyId, path: &str) -> Option<Location> {
+        self.objects.get(policy).map(|object| object.locate(path))
     }
 }
 
@@ -71,6 +147,8 @@ pub struct Step {
     pub select_nothing: Vec<(PolicyId, Location)>,
     /// What is asked, in the order of the file; expanded from lists, `*` and matrices.
     pub expectations: Vec<Expectation>,
+    /// Where the policies in force in this step stand.
+    pub policies: PolicyLocations,
 }
 
 /// A change that is an event rather than a state.

@@ -1,0 +1,251 @@
+//! A case file to a [`Case`]: references resolved, addresses assigned, each step's state complete.
+
+mod address;
+mod change;
+mod expect;
+mod files;
+mod internet;
+mod matrix;
+mod object;
+mod parts;
+mod piece;
+mod policy;
+mod problems;
+mod serve;
+mod target;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use egret_core::Desired;
+use egret_core::author::PolicyId;
+use egret_core::rule::Dialect;
+
+use super::schema::{CapabilityWord, CaseFile, DialectWord, StepFile};
+use super::{Capability, Case, PolicyLocations, Step, StepEvent};
+use crate::diagnostic::Diagnostic;
+use crate::source::{Location, Source};
+use crate::yaml::{Document, Located, Manifest, Short, documents, manifests};
+use expect::Around;
+pub(super) use files::Files;
+use parts::Parts;
+use policy::Policies;
+use problems::Problems;
+use world::Worldly;
+
+/// What a step changes.
+struct State {
+    world: Worldly,
+    policies: Policies,
+    files: Files,
+}
+
+/// Reads one case.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the file.
+pub(super) fn lower(name: &str, path: &Path, files: &Files) -> Result<Case, Vec<Diagnostic>> {
+    let source = files.read(path)?;
+    let documents = documents(&source)?;
+    let [document] = documents.as_slice() else {
+        let at =
+            documents.get(1).map_or_else(|| start_of(&source), |second| second.root.at.in_source(&source));
+        return Err(vec![Diagnostic::error("a case is one YAML document").at(at)]);
+    };
+    let file: CaseFile = document.read()?;
+    let mut problems = Problems::default();
+    let mut parts = Parts::default();
+    parts.gather(&source, &file.world, files, &mut problems);
+    let world = Worldly::new(&parts, &mut problems);
+    let initial = world.world.clone();
+    if let Some(keep) = &file.keep {
+        problems.not_simulated("`keep`", keep.at.in_source(&source));
+    }
+    if file.title.value.trim().is_empty() {
+        problems.add(Diagnostic::error("the title is empty").at(file.title.at.in_source(&source)));
+    }
+    if file.steps.value.is_empty() {
+        problems.add(Diagnostic::error("a case has at least one step").at(file.steps.at.in_source(&source)));
+    }
+    let mut state = State { world, policies: Policies::new(), files: files.clone() };
+    let mut steps = Vec::new();
+    let mut kinds = BTreeSet::new();
+    for (index, step) in file.steps.value.iter().enumerate() {
+        steps.push(lower_step(index, step, document, &mut state, &mut problems));
+        kinds.extend(state.policies.keys().map(|id| id.kind.clone()));
+    }
+    check_step_names(&steps, &mut problems);
+    problems.finish()?;
+    let dialect = match file.dialect {
+        Some(DialectWord::Cilium) => Dialect::Cilium,
+        Some(DialectWord::Kubernetes) => Dialect::Kubernetes,
+        None if kinds.iter().any(|kind| kind.starts_with("Cilium")) => Dialect::Cilium,
+        None => Dialect::Kubernetes,
+    };
+    for step in &mut steps {
+        step.desired.dialect = dialect;
+    }
+    let mut locations = PolicyLocations::default();
+    for step in &steps {
+        locations.extend(&step.policies);
+    }
+    Ok(Case {
+        name: name.to_owned(),
+        title: file.title.value.clone(),
+        requires: requires(&file, &steps),
+        at: file.title.at.in_source(&source),
+        source,
+        world: initial,
+        steps,
+        policies: locations,
+    })
+}
+
+fn lower_step(
+    index: usize,
+    step: &Located<StepFile>,
+    document: &Document,
+    state: &mut State,
+    problems: &mut Problems,
+) -> Step {
+    let source = &document.source;
+    let StepFile { name, apply, delete, change, expect, matrix } = &step.value;
+    let at = name.as_ref().map_or(step.at, |name| name.at).in_source(source);
+    for object in delete {
+        delete_policy(object, source, &mut state.policies, problems);
+    }
+    let mut applied = Vec::new();
+    for (item, object) in apply.iter().enumerate() {
+        let objects = match &object.value {
+            Short::Word(path) => {
+                let at = object.at.in_source(source);
+                let Some(file) = state.files.beside(source, path, at.clone(), problems) else { continue };
+                let objects = problems.take(manifests(&file)).unwrap_or_default();
+                if objects.is_empty() {
+                    problems.add(Diagnostic::error(format!("`{path}` holds no object")).at(at));
+                }
+                objects
+            }
+            Short::Long(_) => inline(index, item, document).into_iter().collect(),
+        };
+        for object in objects {
+            applied.extend(policy::apply(&object, &state.world.world, &mut state.policies, problems));
+        }
+    }
+    let events: Vec<StepEvent> =
+        change.iter().filter_map(|change| change::make(change, source, state, problems)).collect();
+    if expect.0.is_empty() && matrix.is_empty() {
+        problems.add(
+            Diagnostic::error("this step expects nothing")
+                .at(at.clone())
+                .help("say who can talk to whom: `expect: { a -> b:80: ok }`"),
+        );
+    }
+    let around = Around { source, world: &state.world.world, policies: &state.policies };
+    let listed = expect.0.iter().flat_map(|(key, value)| expect::lower(key, value, &around, problems));
+    let mut expectations: Vec<_> = listed.collect();
+    for table in matrix {
+        expectations.extend(matrix::lower(table, &around, problems));
+    }
+    Step {
+        name: name.as_ref().map_or_else(|| format!("step {}", index + 1), |name| name.value.clone()),
+        at,
+        desired: Desired {
+            world: state.world.world.clone(),
+            policies: state
+                .policies
+                .iter()
+                .map(|(id, applied)| (id.clone(), applied.policy.clone()))
+                .collect(),
+            dialect: Dialect::default(),
+        },
+        events,
+        select_nothing: select_nothing(&applied, state),
+        expectations,
+        policies: policy::locations(&state.policies),
+    }
+}
+
+/// An object that stands in the case itself.
+fn inline(step: usize, item: usize, document: &Document) -> Option<Manifest> {
+    let node = document.root.get("steps")?.item(step)?.get("apply")?.item(item)?;
+    Some(Manifest::inline(&document.source, format!("steps[{step}].apply[{item}]"), node))
+}
+
+/// Policies of the step that select no endpoint, with the places of their names.
+fn select_nothing(applied: &[PolicyId], state: &State) -> Vec<(PolicyId, Location)> {
+    let in_force = applied.iter().filter_map(|id| Some((id, state.policies.get(id)?)));
+    in_force
+        .filter(|(_, applied)| applied.policy.selects(&state.world.world).is_empty())
+        .map(|(id, applied)| (id.clone(), applied.object.locate("metadata.name")))
+        .collect()
+}
+
+fn delete_policy(
+    object: &Located<String>,
+    source: &Arc<Source>,
+    policies: &mut Policies,
+    problems: &mut Problems,
+) {
+    let found = problems.expect(policy::find(&object.value, policies), || {
+        let names: Vec<_> = policies.keys().map(ToString::to_string).collect();
+        Diagnostic::error(format!("no policy `{}` is in force", object.value))
+            .at(object.at.in_source(source))
+            .nearest(&object.value, &names)
+    });
+    if let Some(id) = found {
+        policies.remove(&id);
+    }
+}
+
+/// A step's name must name one step.
+fn check_step_names(steps: &[Step], problems: &mut Problems) {
+    let mut seen: BTreeMap<&str, &Location> = BTreeMap::new();
+    for step in steps {
+        if let Some(first) = seen.insert(&step.name, &step.at) {
+            problems.add(
+                Diagnostic::error(format!("two steps are called `{}`", step.name))
+                    .at(step.at.clone())
+                    .note(format!("the first is at {first}")),
+            );
+        }
+    }
+}
+
+/// What the file requires, and what it needs without saying so.
+fn requires(file: &CaseFile, steps: &[Step]) -> BTreeSet<Capability> {
+    let mut words: BTreeSet<_> = file.requires.iter().map(|word| capability(*word)).collect();
+    if steps.iter().any(|step| step.desired.world.nodes.len() > 1) {
+        words.insert(Capability::Nodes);
+    }
+    if steps.iter().any(|step| !step.events.is_empty()) {
+        words.insert(Capability::Clock);
+    }
+    words
+}
+
+fn capability(word: CapabilityWord) -> Capability {
+    match word {
+        CapabilityWord::Cilium => Capability::Cilium,
+        CapabilityWord::Fqdn => Capability::Fqdn,
+        CapabilityWord::L7Http => Capability::L7Http,
+        CapabilityWord::L7Dns => Capability::L7Dns,
+        CapabilityWord::Sni => Capability::Sni,
+        CapabilityWord::Ipv6 => Capability::Ipv6,
+        CapabilityWord::Sctp => Capability::Sctp,
+        CapabilityWord::Icmp => Capability::Icmp,
+        CapabilityWord::Nodes => Capability::Nodes,
+        CapabilityWord::Services => Capability::Services,
+        CapabilityWord::Tiers => Capability::Tiers,
+        CapabilityWord::Clock => Capability::Clock,
+        CapabilityWord::Faults => Capability::Faults,
+    }
+}
+
+fn start_of(source: &Arc<Source>) -> Location {
+    Location { source: Arc::clone(source), line: 1, column: 1, span: 0..0 }
+}

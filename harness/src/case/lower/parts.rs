@@ -1,0 +1,165 @@
+//! Parts of a world by name, gathered from a case, the shared worlds it uses and its manifests.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use egret_core::ObjectName;
+
+use super::problems::Problems;
+use super::{files::Files, object};
+use crate::case::schema::{InternetFile, NamespaceFile, NodeFile, PodFile, ServiceFile, WorldFile};
+use crate::diagnostic::Diagnostic;
+use crate::source::{Location, Place, Source};
+use crate::yaml::{Located, documents, manifests};
+
+/// A part as a file gives it.
+#[derive(Clone, Debug)]
+pub(super) struct Given<T> {
+    source: Arc<Source>,
+    at: Place,
+    /// The part.
+    pub(super) file: T,
+}
+
+/// Everything that is given, by kind and name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parts {
+    pub(super) nodes: BTreeMap<String, Given<NodeFile>>,
+    pub(super) namespaces: BTreeMap<String, Given<NamespaceFile>>,
+    pub(super) pods: BTreeMap<ObjectName, Given<PodFile>>,
+    pub(super) services: BTreeMap<ObjectName, Given<ServiceFile>>,
+    pub(super) internet: BTreeMap<String, Given<InternetFile>>,
+}
+
+// === impl Given ===
+
+impl<T> Given<T> {
+    pub(super) fn new(source: &Arc<Source>, at: Place, file: T) -> Self {
+        Self { source: Arc::clone(source), at, file }
+    }
+
+    /// Place of the part's name.
+    pub(super) fn location(&self) -> Location {
+        self.at.in_source(&self.source)
+    }
+
+    /// Place of a value inside the part.
+    pub(super) fn place<V>(&self, value: &Located<V>) -> Location {
+        value.at.in_source(&self.source)
+    }
+}
+
+// === impl Parts ===
+
+impl Parts {
+    /// Adds what a file gives: the shared worlds it uses, its manifests, and its own entries.
+    pub(super) fn gather(
+        &mut self,
+        source: &Arc<Source>,
+        world: &WorldFile,
+        files: &Files,
+        problems: &mut Problems,
+    ) {
+        for name in &world.uses {
+            let at = name.at.in_source(source);
+            let Some(shared) = files.world(&name.value, at, problems) else { continue };
+            if let Some(file) = problems.take(read_world(&shared)) {
+                self.gather(&shared, &file, files, problems);
+            }
+        }
+        for path in &world.manifests {
+            let Some(manifest) = files.beside(source, &path.value, path.at.in_source(source), problems)
+            else {
+                continue;
+            };
+            for object in problems.take(manifests(&manifest)).unwrap_or_default() {
+                object::gather(&object, self, problems);
+            }
+        }
+        for (name, node) in &world.nodes.0 {
+            self.node(name.value.clone(), Given::new(source, name.at, node.clone()), problems);
+        }
+        for (name, namespace) in &world.namespaces.0 {
+            self.namespace(name.value.clone(), Given::new(source, name.at, namespace.clone()), problems);
+        }
+        for (name, pod) in &world.pods.0 {
+            self.pod(&ObjectName::parse(&name.value), Given::new(source, name.at, pod.clone()), problems);
+        }
+        for (name, service) in &world.services.0 {
+            self.service(
+                ObjectName::parse(&name.value),
+                Given::new(source, name.at, service.clone()),
+                problems,
+            );
+        }
+        for (name, records) in &world.internet.0 {
+            let key = name.value.trim_end_matches('.').to_lowercase();
+            insert(&mut self.internet, key, Given::new(source, name.at, records.clone()), problems);
+        }
+    }
+
+    pub(super) fn node(&mut self, name: String, node: Given<NodeFile>, problems: &mut Problems) {
+        if problems.check_name(&name, &node.location()) {
+            insert(&mut self.nodes, name, node, problems);
+        }
+    }
+
+    pub(super) fn namespace(&mut self, name: String, part: Given<NamespaceFile>, problems: &mut Problems) {
+        if problems.check_name(&name, &part.location()) {
+            insert(&mut self.namespaces, name, part, problems);
+        }
+    }
+
+    pub(super) fn service(&mut self, name: ObjectName, part: Given<ServiceFile>, problems: &mut Problems) {
+        if problems.check_name(&name.name, &part.location()) {
+            insert(&mut self.services, name, part, problems);
+        }
+    }
+
+    /// Adds a pod, or as many as it has replicas.
+    pub(super) fn pod(&mut self, name: &ObjectName, mut pod: Given<PodFile>, problems: &mut Problems) {
+        if !problems.check_name(&name.name, &pod.location()) {
+            return;
+        }
+        let Some(replicas) = pod.file.replicas.take() else {
+            insert(&mut self.pods, name.clone(), pod, problems);
+            return;
+        };
+        if pod.file.ip.is_some() || !pod.file.ips.is_empty() {
+            problems.add(
+                Diagnostic::error(format!("`{name}` has replicas, which cannot share one address"))
+                    .at(pod.place(&replicas)),
+            );
+        }
+        for number in 0..replicas.value {
+            let replica = ObjectName::new(&name.namespace, &format!("{}-{number}", name.name));
+            insert(&mut self.pods, replica, pod.clone(), problems);
+        }
+    }
+}
+
+/// Two files may give the same part when they give it alike.
+fn insert<K: Ord + Display, T: PartialEq>(
+    map: &mut BTreeMap<K, Given<T>>,
+    key: K,
+    part: Given<T>,
+    problems: &mut Problems,
+) {
+    match map.get(&key) {
+        Some(other) if other.file == part.file => {}
+        Some(other) => problems.add(
+            Diagnostic::error(format!("`{key}` is defined twice, and differently"))
+                .at(part.location())
+                .note(format!("the other definition is at {}", other.location())),
+        ),
+        None => {
+            map.insert(key, part);
+        }
+    }
+}
+
+/// The content of a shared world: one document, shaped like the `world` of a case.
+fn read_world(source: &Arc<Source>) -> Result<WorldFile, Vec<Diagnostic>> {
+    documents(source)?.first().map_or_else(|| Ok(WorldFile::default()), crate::yaml::Document::read)
+}

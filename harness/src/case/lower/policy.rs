@@ -1,0 +1,121 @@
+//! Policy objects of a case: read strictly, understood by the engine, kept with their places.
+
+use std::collections::BTreeMap;
+
+use egret_core::ObjectName;
+use egret_core::author::PolicyId;
+use egret_core::rule::Policy;
+use egret_core::spec::{self, PolicyKind};
+use egret_core::world::World;
+use serde::Deserializer;
+
+use super::problems::Problems;
+use super::world::check_namespace;
+use crate::case::PolicyLocations;
+use crate::diagnostic::Diagnostic;
+use crate::yaml::{Manifest, Shape};
+
+/// Kinds that a step may apply.
+const KINDS: [PolicyKind; 3] =
+    [PolicyKind::NetworkPolicy, PolicyKind::CiliumNetworkPolicy, PolicyKind::CiliumClusterwideNetworkPolicy];
+
+/// A policy in force, and the object that it came from.
+#[derive(Clone, Debug)]
+pub(super) struct Applied {
+    /// The policy as the engine understands it.
+    pub(super) policy: Policy,
+    /// The object.
+    pub(super) object: Manifest,
+}
+
+/// Policies in force.
+pub(super) type Policies = BTreeMap<PolicyId, Applied>;
+
+#[derive(Clone, Copy)]
+struct PolicyShape(PolicyKind);
+
+impl Shape for PolicyShape {
+    type Output = spec::Document;
+
+    fn deserialize<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Output, D::Error> {
+        spec::Document::deserialize_kind(self.0, deserializer)
+    }
+}
+
+/// Puts one object in force. Its identity is returned also when its content is refused, so that a later step
+/// that names it is not blamed.
+pub(super) fn apply(
+    object: &Manifest,
+    world: &World,
+    policies: &mut Policies,
+    problems: &mut Problems,
+) -> Option<PolicyId> {
+    if !object.is_mapping() {
+        problems.add(Diagnostic::error("an object is a mapping").at(object.locate("")));
+        return None;
+    }
+    let kind = kind_of(object, problems)?;
+    let document = problems.take(object.read(PolicyShape(kind)))?;
+    let id = document.id();
+    if !problems.check_name(&id.name, &object.locate("metadata.name")) {
+        return None;
+    }
+    if let Some(namespace) = &id.namespace {
+        check_namespace(world, namespace, &object.locate("metadata.namespace"), problems);
+    }
+    let understood = spec::understand(&document)
+        .map_err(|invalid| invalid.into_iter().map(|invalid| refusal(object, invalid)).collect::<Vec<_>>());
+    let policy = problems.take(understood)?;
+    policies.insert(id.clone(), Applied { policy, object: object.clone() });
+    Some(id)
+}
+
+/// The kind, or what is wrong with it.
+fn kind_of(object: &Manifest, problems: &mut Problems) -> Option<PolicyKind> {
+    let (version, kind) = (object.text(&["apiVersion"]), object.text(&["kind"]));
+    let (Some(version), Some(kind)) = (version, kind) else {
+        problems.add(Diagnostic::error("an object needs `apiVersion` and `kind`").at(object.locate("kind")));
+        return None;
+    };
+    problems.expect(PolicyKind::of(version, kind), || {
+        let kinds = KINDS.map(PolicyKind::kind);
+        if kinds.contains(&kind) {
+            return Diagnostic::error(format!("`{kind}` has no version `{version}`"))
+                .at(object.locate("apiVersion"))
+                .help("NetworkPolicy is `networking.k8s.io/v1`, Cilium's kinds are `cilium.io/v2`");
+        }
+        Diagnostic::error(format!("a step cannot apply a `{kind}`"))
+            .at(object.locate("kind"))
+            .nearest(kind, &kinds)
+            .note("pods, services, namespaces and nodes belong into `world` or `change`")
+    })
+}
+
+/// What the engine refuses, with the place of the field.
+fn refusal(object: &Manifest, invalid: spec::InvalidSpec) -> Diagnostic {
+    let problem = Diagnostic::error(format!("{} in `{}`", invalid.problem, invalid.path))
+        .at(object.locate(&invalid.path));
+    match invalid.help {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
+}
+
+/// The policy that `Kind namespace/name` names among those in force.
+pub(super) fn find(text: &str, policies: &Policies) -> Option<PolicyId> {
+    let (kind, name) = text.split_once(' ')?;
+    let full = ObjectName::parse(name);
+    let is_named = |id: &&PolicyId| {
+        id.kind == kind
+            && match &id.namespace {
+                Some(namespace) => (namespace, &id.name) == (&full.namespace, &full.name),
+                None => id.name == name,
+            }
+    };
+    policies.keys().find(is_named).cloned()
+}
+
+/// Where the rules of the policies in force stand.
+pub(super) fn locations(policies: &Policies) -> PolicyLocations {
+    PolicyLocations::new(policies.iter().map(|(id, applied)| (id.clone(), applied.object.clone())).collect())
+}

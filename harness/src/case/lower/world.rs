@@ -1,0 +1,299 @@
+//! Parts to the world: addresses assigned, references checked.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use egret_core::world::{Node, Pod, Service, ServicePort, TargetPort, World};
+use egret_core::{Labels, ObjectName};
+
+use super::address::{self, Addresses};
+use super::parts::{Given, Parts};
+use super::problems::Problems;
+use super::{internet, serve};
+use crate::case::schema::{NodeFile, PodFile, PortText, ServiceFile};
+use crate::diagnostic::Diagnostic;
+use crate::source::Location;
+use crate::yaml::Located;
+
+/// The label that the API server gives to every namespace.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+/// The node of a case that names none.
+const DEFAULT_NODE: &str = "node-1";
+/// Namespaces that every cluster has.
+const NAMESPACES: [&str; 2] = ["default", "kube-system"];
+
+/// The world as it stands, and the addresses given away so far.
+#[derive(Clone, Debug)]
+pub(super) struct Worldly {
+    pub(super) world: World,
+    addresses: Addresses,
+}
+
+// === impl Worldly ===
+
+impl Worldly {
+    /// The world before the first step.
+    pub(super) fn new(parts: &Parts, problems: &mut Problems) -> Self {
+        let namespaces = NAMESPACES.iter().map(|name| ((*name).to_owned(), namespace_labels(name)));
+        let world = World { namespaces: namespaces.collect(), ..World::default() };
+        let mut this = Self { world, addresses: Addresses::default() };
+        this.nodes(&parts.nodes, problems);
+        if this.world.nodes.is_empty()
+            && let Some((address, prefix)) = this.addresses.node()
+        {
+            let node = Node { labels: Labels::new(), addresses: vec![address], pod_cidrs: vec![prefix] };
+            this.world.nodes.insert(DEFAULT_NODE.to_owned(), node);
+        }
+        this.add_without_nodes(parts, problems);
+        this
+    }
+
+    /// Adds parts to what is there.
+    pub(super) fn add(&mut self, parts: &Parts, problems: &mut Problems) {
+        self.nodes(&parts.nodes, problems);
+        self.add_without_nodes(parts, problems);
+    }
+
+    fn add_without_nodes(&mut self, parts: &Parts, problems: &mut Problems) {
+        for (name, part) in &parts.namespaces {
+            if self.world.namespaces.contains_key(name) && !NAMESPACES.contains(&name.as_str()) {
+                problems.add(already(name, &part.location()));
+                continue;
+            }
+            let labels = self.world.namespaces.entry(name.clone()).or_insert_with(|| namespace_labels(name));
+            labels.extend(part.file.labels.clone());
+        }
+        // What is written goes before what is assigned, so that the two never meet.
+        let fixed: BTreeMap<_, _> =
+            parts.pods.iter().map(|(name, pod)| (name, self.fixed_addresses(pod, problems))).collect();
+        for (name, part) in &parts.services {
+            if let Some(address) = &part.file.cluster_ip {
+                self.fixed_address(part, address, problems);
+            }
+            let _ = name;
+        }
+        for (name, part) in &parts.pods {
+            let fixed = fixed.get(name).cloned().unwrap_or_default();
+            if self.world.pods.contains_key(name) {
+                problems.add(already(name, &part.location()));
+            } else if let Some(pod) = self.pod(name, part, fixed, problems) {
+                self.world.pods.insert(name.clone(), pod);
+            }
+        }
+        for (name, part) in &parts.services {
+            if self.world.services.contains_key(name) {
+                problems.add(already(name, &part.location()));
+            } else if let Some(service) = self.service(name, part, problems) {
+                self.world.services.insert(name.clone(), service);
+            }
+        }
+        internet::add(&mut self.world.internet, &parts.internet, problems);
+    }
+
+    fn nodes(&mut self, nodes: &BTreeMap<String, Given<NodeFile>>, problems: &mut Problems) {
+        let mut fixed = BTreeMap::new();
+        for (name, part) in nodes {
+            if let Some(ip) = &part.file.ip {
+                fixed.insert(name, self.fixed_address(part, ip, problems));
+            }
+        }
+        for (name, part) in nodes {
+            if self.world.nodes.contains_key(name) {
+                problems.add(already(name, &part.location()));
+                continue;
+            }
+            let assigned = problems
+                .expect(self.addresses.node(), || Diagnostic::error("too many nodes").at(part.location()));
+            let Some((address, prefix)) = assigned else { continue };
+            let address = fixed.get(name).copied().flatten().unwrap_or(address);
+            let node =
+                Node { labels: part.file.labels.clone(), addresses: vec![address], pod_cidrs: vec![prefix] };
+            self.world.nodes.insert(name.clone(), node);
+        }
+    }
+
+    fn pod(
+        &mut self,
+        name: &ObjectName,
+        part: &Given<PodFile>,
+        fixed: Vec<IpAddr>,
+        problems: &mut Problems,
+    ) -> Option<Pod> {
+        self.check_namespace(&name.namespace, &part.location(), problems);
+        let file = &part.file;
+        let node = match &file.node {
+            Some(node) => {
+                let names: Vec<_> = self.world.nodes.keys().collect();
+                problems.expect(
+                    self.world.nodes.contains_key(&node.value).then(|| node.value.clone()),
+                    || {
+                        Diagnostic::error(format!("there is no node `{}`", node.value))
+                            .at(part.place(node))
+                            .nearest(&node.value, &names)
+                    },
+                )?
+            }
+            None => self.world.nodes.keys().next()?.clone(),
+        };
+        let place = self.world.nodes.get(&node)?;
+        let addresses = if file.host_network {
+            place.addresses.clone()
+        } else if fixed.is_empty() {
+            let prefix = place.pod_cidrs.first()?;
+            let address = problems.expect(self.addresses.pod(prefix), || {
+                Diagnostic::error(format!("the node `{node}` has no pod address left")).at(part.location())
+            })?;
+            vec![address]
+        } else {
+            fixed
+        };
+        Some(Pod {
+            labels: file.labels.clone(),
+            node,
+            addresses,
+            service_account: file.service_account.clone().unwrap_or_else(|| "default".to_owned()),
+            host_network: file.host_network,
+            serves: serve::lower(part, file.serves.as_ref(), problems),
+        })
+    }
+
+    fn service(
+        &mut self,
+        name: &ObjectName,
+        part: &Given<ServiceFile>,
+        problems: &mut Problems,
+    ) -> Option<Service> {
+        self.check_namespace(&name.namespace, &part.location(), problems);
+        let file = &part.file;
+        if file.ports.is_empty() {
+            problems.add(Diagnostic::error(format!("the service `{name}` has no port")).at(part.location()));
+        }
+        if file.selector.is_some() && !file.endpoints.is_empty() {
+            problems.add(
+                Diagnostic::error(format!("the service `{name}` has a selector and endpoints"))
+                    .at(part.location())
+                    .help("a selector finds the backends, or `endpoints` lists them"),
+            );
+        }
+        let endpoints: Vec<_> =
+            file.endpoints.iter().filter_map(|address| parse_address(part, address, problems)).collect();
+        let cluster_ips = match (&file.cluster_ip, file.headless) {
+            (Some(address), true) => {
+                problems.add(
+                    Diagnostic::error(format!("the service `{name}` is headless and has a cluster address"))
+                        .at(part.place(address)),
+                );
+                Vec::new()
+            }
+            (None, true) => Vec::new(),
+            // Taken before, with everything else that is written.
+            (Some(address), false) => address.value.parse().into_iter().collect(),
+            (None, false) => self.addresses.service().into_iter().collect(),
+        };
+        let ports = file.ports.iter().filter_map(|port| {
+            let target = match &port.target_port {
+                None => TargetPort::Number(port.port),
+                Some(PortText::Number(number)) => TargetPort::Number(*number),
+                Some(PortText::Text(text)) => {
+                    text.parse().map_or_else(|_| TargetPort::Name(text.clone()), TargetPort::Number)
+                }
+            };
+            let protocol = serve::protocol(port.protocol);
+            Some(ServicePort { name: port.name.clone(), port: port.port, protocol, target })
+        });
+        Some(Service { selector: file.selector.clone(), endpoints, cluster_ips, ports: ports.collect() })
+    }
+
+    fn fixed_addresses(&mut self, part: &Given<PodFile>, problems: &mut Problems) -> Vec<IpAddr> {
+        let written = part.file.ip.iter().chain(&part.file.ips);
+        let addresses: Vec<_> = written.collect();
+        if part.file.host_network
+            && let Some(first) = addresses.first()
+        {
+            problems.add(Diagnostic::error("a hostNetwork pod has its node's address").at(part.place(first)));
+        }
+        addresses.into_iter().filter_map(|address| self.fixed_address(part, address, problems)).collect()
+    }
+
+    fn fixed_address<T>(
+        &mut self,
+        part: &Given<T>,
+        address: &Located<String>,
+        problems: &mut Problems,
+    ) -> Option<IpAddr> {
+        let parsed = parse_address(part, address, problems)?;
+        let is_free = self.addresses.take(parsed);
+        problems.expect(is_free.then_some(parsed), || {
+            Diagnostic::error(format!("the address `{parsed}` is used twice")).at(part.place(address))
+        })
+    }
+
+    fn check_namespace(&self, namespace: &str, at: &Location, problems: &mut Problems) {
+        check_namespace(&self.world, namespace, at, problems);
+    }
+}
+
+/// A namespace must exist before anything can be in it.
+pub(super) fn check_namespace(
+    world: &World,
+    namespace: &str,
+    at: &Location,
+    problems: &mut Problems,
+) -> bool {
+    let exists = world.namespaces.contains_key(namespace);
+    if !exists {
+        let names: Vec<_> = world.namespaces.keys().collect();
+        problems.add(
+            Diagnostic::error(format!("there is no namespace `{namespace}`"))
+                .at(at.clone())
+                .nearest(namespace, &names),
+        );
+    }
+    exists
+}
+
+fn namespace_labels(name: &str) -> Labels {
+    Labels::from([(NAMESPACE_NAME.to_owned(), name.to_owned())])
+}
+
+fn already(name: &impl std::fmt::Display, at: &Location) -> Diagnostic {
+    Diagnostic::error(format!("`{name}` is already there")).at(at.clone())
+}
+
+/// An IPv4 address of the file; IPv6 is refused until the subjects know it.
+pub(super) fn parse_address<T>(
+    part: &Given<T>,
+    address: &Located<String>,
+    problems: &mut Problems,
+) -> Option<IpAddr> {
+    match address.value.parse() {
+        Ok(IpAddr::V6(_)) => {
+            problems.not_simulated("IPv6", part.place(address));
+            None
+        }
+        Ok(parsed) => Some(parsed),
+        Err(_) => {
+            problems.add(
+                Diagnostic::error(format!("`{}` is not an address", address.value)).at(part.place(address)),
+            );
+            None
+        }
+    }
+}
+
+/// Whether an address of the Internet would collide with the cluster's.
+pub(super) fn check_outside<T>(
+    part: &Given<T>,
+    at: Location,
+    parsed: IpAddr,
+    problems: &mut Problems,
+) -> bool {
+    let _ = part;
+    match address::of_cluster(parsed) {
+        None => true,
+        Some(whose) => {
+            problems.add(Diagnostic::error(format!("`{parsed}` belongs to {whose} of the cluster")).at(at));
+            false
+        }
+    }
+}
