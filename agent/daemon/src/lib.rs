@@ -16,7 +16,9 @@ pub mod dns;
 pub mod error;
 pub mod netlink;
 pub mod netns;
+mod tproxy;
 
 pub use agent::Agent;
+pub use dns::{DnsPolicy, DnsProxy};
 pub use error::AgentError;
 pub use netns::Netns;
