@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use domain::base::iana::Rcode;
 use egret_core::Protocol;
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
@@ -114,7 +115,7 @@ impl Senders {
     fn send(&self, answer: &[u8], server: SocketAddr, client: SocketAddr) {
         let _: io::Result<usize> = match self.path {
             Path::Transparent { .. } => self.sender(server).and_then(|socket| socket.send_to(answer, client)),
-            Path::Forwarding(_) => self.listener.try_send_to(answer, client),
+            Path::Forwarding(_) => SockRef::from(&*self.listener).send_to(answer, &client.into()),
         };
     }
 

@@ -45,8 +45,9 @@ pub(super) async fn ask(path: Path, query: &Query, bytes: &[u8], udp_size: u16) 
 async fn ask_udp(path: Path, query: &Query, bytes: &[u8], udp_size: u16) -> io::Result<(Vec<u8>, DnsAnswer)> {
     let socket = socket(path, Type::DGRAM, query)?;
     socket.connect(&query.server.into())?;
+    // Sent before the runtime knows the socket, which would first wait to hear that it is writable.
+    socket.send(bytes)?;
     let socket = UdpSocket::from_std(socket.into())?;
-    socket.send(bytes).await?;
     let mut received = Vec::with_capacity(usize::from(udp_size));
     loop {
         received.clear();
