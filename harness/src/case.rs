@@ -8,7 +8,7 @@
 
 mod load;
 mod lower;
-mod schema;
+pub mod schema;
 #[cfg(test)]
 mod tests;
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::diagnostic::Diagnostic;
-use crate::source::{Location, Place, Source};
+use crate::source::{Location, Source};
 
 /// One document of a file.
 #[derive(Clone, Debug)]
@@ -53,17 +53,7 @@ impl Document {
     /// tree, the place of the last value on the way.
     #[must_use]
     pub fn locate(&self, path: &str) -> Location {
-        self.place(path).in_source(&self.source)
-    }
-
-    /// Place of the key that leads to this path; of the value where an index leads to it.
-    #[must_use]
-    pub fn locate_key(&self, path: &str) -> Location {
-        Path::parse(path).key_place(&self.root).in_source(&self.source)
-    }
-
-    fn place(&self, path: &str) -> Place {
-        Path::parse(path).place(&self.root)
+        Path::parse(path).place(&self.root).in_source(&self.source)
     }
 
     /// Reads the whole document as a type, and reports everything that is wrong with it.

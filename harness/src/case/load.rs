@@ -126,12 +126,14 @@ pub fn bless(found: &[Found]) -> Result<(), std::io::Error> {
 ///
 /// # Errors
 /// The variable holds an unknown word.
-pub fn wants_bless(value: Option<&str>) -> Result<bool, Diagnostic> {
+pub fn wants_bless(value: Option<&str>) -> Result<bool, Vec<Diagnostic>> {
     match value {
         None | Some("" | "0") => Ok(false),
         Some("1") => Ok(true),
-        Some(other) => Err(Diagnostic::error(format!("unknown value `{other}` of EGRET_BLESS"))
-            .help("`1` rewrites the messages of refused cases, `0` does not")),
+        Some(other) => Err(vec![
+            Diagnostic::error(format!("unknown value `{other}` of EGRET_BLESS"))
+                .help("`1` rewrites the messages of refused cases, `0` does not"),
+        ]),
     }
 }
 

@@ -4,8 +4,8 @@ mod step;
 mod world;
 
 pub use step::{
-    AgentFile, ChangeFile, DefaultWord, ExpectFile, KeepFile, LabelFile, LinkFile, MatrixFile, ObjectFile,
-    ObjectRef, StepFile,
+    AgentFile, ChangeFile, DefaultWord, ExpectFile, KeepFile, KeepWord, LabelFile, LinkFile, LinkWord,
+    MatrixFile, ObjectFile, ObjectRef, StepFile,
 };
 pub use world::{
     AnswersWord, ApplicationsFile, InternetFile, LabelsFile, NamespaceFile, NodeFile, PodFile, PortFile,

@@ -130,10 +130,10 @@ impl Manifest {
         self.place(path, Path::place)
     }
 
-    /// Place of the key that leads to a path below the object; of the value where an index leads to it.
+    /// Place of a field: its value, or its key where the value is a list or a mapping.
     #[must_use]
-    pub fn locate_key(&self, path: &str) -> Location {
-        self.place(path, Path::key_place)
+    pub fn locate_field(&self, path: &str) -> Location {
+        self.place(path, Path::field_place)
     }
 
     fn place(&self, path: &str, find: fn(&Path, &Node) -> Place) -> Location {
@@ -142,6 +142,12 @@ impl Manifest {
             Err(_) => Place { line: 1, column: 1, start: 0, end: 0 },
         };
         place.in_source(&self.source)
+    }
+
+    /// The file that it stands in.
+    #[must_use]
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
     }
 
     /// The object with places.

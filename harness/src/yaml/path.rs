@@ -65,32 +65,33 @@ impl Path {
 
     /// Place of the value at the path, or of the last value on the way to it.
     pub(super) fn place(&self, root: &Node) -> Place {
-        self.walk(root).0
+        self.walk(root).1.at
     }
 
-    /// Place of the key that leads there, or of the value behind an index.
-    pub(super) fn key_place(&self, root: &Node) -> Place {
-        self.walk(root).1
+    /// Place of the value at the path if it is a scalar, else of the key that leads to it.
+    pub(super) fn field_place(&self, root: &Node) -> Place {
+        let (key, node) = self.walk(root);
+        if matches!(node.value, Value::Sequence(_) | Value::Mapping(_)) { key } else { node.at }
     }
 
-    fn walk(&self, root: &Node) -> (Place, Place) {
+    /// The last value on the way, and the place of its key, or its own where an index leads to it.
+    fn walk<'a>(&self, root: &'a Node) -> (Place, &'a Node) {
         let mut node = root;
-        let mut places = (root.at, root.at);
+        let mut key = root.at;
         for segment in &self.0 {
             let next = match (&node.value, segment) {
-                (Value::Mapping(entries), Segment::Key(key)) => {
-                    entries.iter().find(|(name, ..)| name == key).map(|(_, place, node)| (node, *place))
+                (Value::Mapping(entries), Segment::Key(name)) => {
+                    entries.iter().find(|(other, ..)| other == name).map(|(_, at, node)| (*at, node))
                 }
                 (Value::Sequence(items), Segment::Index(index)) => {
-                    items.get(*index).map(|node| (node, node.at))
+                    items.get(*index).map(|node| (node.at, node))
                 }
                 _ => None,
             };
-            let Some((inner, key)) = next else { break };
-            node = inner;
-            places = (inner.at, key);
+            let Some(next) = next else { break };
+            (key, node) = next;
         }
-        places
+        (key, node)
     }
 }
 

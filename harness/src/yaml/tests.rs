@@ -42,7 +42,7 @@ fn a_tree_knows_the_place_of_every_value() {
     let documents = documents(&Source::new("sample.yaml", text)).expect("yaml");
     let show = |location: Location| format!("{location} {:?}", location.text());
     assert_eq!(show(documents[0].locate("a[0].k")), "sample.yaml:3:8 \"v\"");
-    assert_eq!(show(documents[0].locate_key("a[0].é")), "sample.yaml:4:5 \"\\\"é\\\"\"");
+    assert_eq!(show(documents[0].locate("a[0].é")), "sample.yaml:4:10 \"'x'\"");
     assert_eq!(show(documents[1].locate("b")), "sample.yaml:7:3 \"one\\n  two\\n\"");
     assert_eq!(show(documents[1].locate("c.d[1]")), "sample.yaml:9:13 \"no\"");
     assert_eq!(

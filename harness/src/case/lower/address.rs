@@ -11,7 +11,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use egret_core::world::World;
 use ipnet::{IpNet, Ipv4Net};
 
 /// The prefixes of the cluster, with what they hold.
@@ -89,12 +88,4 @@ pub(super) fn of_cluster(address: IpAddr) -> Option<&'static str> {
             Ipv4Net::new(*network, *length).is_ok_and(|prefix| prefix.contains(&address))
         })
         .map(|(_, _, what)| *what)
-}
-
-/// Whether the address belongs to something in the world: a pod, node, service or host.
-pub(super) fn exists(world: &World, address: IpAddr) -> bool {
-    world.pods.values().any(|pod| pod.addresses.contains(&address))
-        || world.node_at(address).is_some()
-        || world.services.values().any(|service| service.cluster_ips.contains(&address))
-        || world.internet.hosts.contains_key(&address)
 }

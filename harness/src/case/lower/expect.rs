@@ -182,18 +182,25 @@ fn by(word: &str, at: &Location, around: &Around<'_>, problems: &mut Problems) -
         "kubelet" => return Some(ByWord::Kubelet),
         _ => {}
     }
+    if let Some(near) = nearest(word, &["default deny", "kubelet"]) {
+        problems.add(
+            Diagnostic::error(format!("`{word}` names no author"))
+                .at(at.clone())
+                .help(format!("did you mean `{near}`?")),
+        );
+        return None;
+    }
     let piece = Piece::whole(word, at);
     let words = piece.words();
     let (kind, name, path) = match words.as_slice() {
         [kind, name] => (kind, name, None),
         [kind, name, path] => (kind, name, Some(path)),
         _ => {
-            let valid = ["default deny", "kubelet"];
-            let problem = Diagnostic::error(format!("`{word}` names no author")).at(at.clone());
-            problems.add(match nearest(word, &valid) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem.help("`default deny`, `kubelet`, or `Kind namespace/name` and a rule path"),
-            });
+            problems.add(
+                Diagnostic::error(format!("`{word}` names no author"))
+                    .at(at.clone())
+                    .help("`default deny`, `kubelet`, or `Kind namespace/name` and a rule path"),
+            );
             return None;
         }
     };

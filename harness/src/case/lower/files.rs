@@ -45,7 +45,11 @@ impl Files {
         match std::fs::read_to_string(self.base.join(folder).join(name)) {
             Ok(text) => Some(Source::new(folder.join(name), text)),
             Err(error) => {
-                let there = self.names(folder);
+                let named = Path::new(name);
+                let near = folder.join(named.parent().unwrap_or(Path::new("")));
+                let others = self.names(&near).into_iter().filter(|other| !source.path.ends_with(other));
+                let there: Vec<_> =
+                    others.map(|other| named.with_file_name(other).display().to_string()).collect();
                 problems.add(
                     Diagnostic::error(format!("cannot read `{name}`: {}", reason(&error)))
                         .at(at)
@@ -101,8 +105,9 @@ impl Files {
 
 /// The reason without the number that the operating system adds.
 fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        _ => error.to_string(),
+    if error.kind() == std::io::ErrorKind::NotFound {
+        "there is no such file".to_owned()
+    } else {
+        error.to_string()
     }
 }

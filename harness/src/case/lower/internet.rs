@@ -65,7 +65,7 @@ fn add_host(internet: &mut Internet, address: IpAddr, part: &Given<InternetFile>
     }
     if address.is_ipv6() {
         problems.not_simulated("IPv6", part.location());
-    } else if check_outside(part, part.location(), address, problems) {
+    } else if check_outside(part.location(), address, problems) {
         serve_at(internet, address, part, problems);
     }
 }
@@ -103,7 +103,7 @@ fn add_name(internet: &mut Internet, name: &str, part: &Given<InternetFile>, pro
     let mut addresses = Vec::new();
     for written in &file.a {
         let Some(address) = parse_address(part, written, problems) else { continue };
-        if check_outside(part, part.place(written), address, problems) {
+        if check_outside(part.place(written), address, problems) {
             addresses.push(address);
             serve_at(internet, address, part, problems);
             internet.hosts.entry(address).or_default().names.insert(name.to_owned());

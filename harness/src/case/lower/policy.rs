@@ -15,10 +15,6 @@ use crate::case::PolicyLocations;
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{Manifest, Shape};
 
-/// Kinds that a step may apply.
-const KINDS: [PolicyKind; 3] =
-    [PolicyKind::NetworkPolicy, PolicyKind::CiliumNetworkPolicy, PolicyKind::CiliumClusterwideNetworkPolicy];
-
 /// A policy in force, and the object that it came from.
 #[derive(Clone, Debug)]
 pub(super) struct Applied {
@@ -78,23 +74,22 @@ fn kind_of(object: &Manifest, problems: &mut Problems) -> Option<PolicyKind> {
         return None;
     };
     problems.expect(PolicyKind::of(version, kind), || {
-        let kinds = KINDS.map(PolicyKind::kind);
-        if kinds.contains(&kind) {
+        if let Some(known) = PolicyKind::ALL.iter().find(|known| known.kind() == kind) {
             return Diagnostic::error(format!("`{kind}` has no version `{version}`"))
                 .at(object.locate("apiVersion"))
-                .help("NetworkPolicy is `networking.k8s.io/v1`, Cilium's kinds are `cilium.io/v2`");
+                .help(format!("did you mean `{}`?", known.api_version()));
         }
         Diagnostic::error(format!("a step cannot apply a `{kind}`"))
             .at(object.locate("kind"))
-            .nearest(kind, &kinds)
+            .nearest(kind, &PolicyKind::ALL.map(PolicyKind::kind))
             .note("pods, services, namespaces and nodes belong into `world` or `change`")
     })
 }
 
 /// What the engine refuses, with the place of the field.
 fn refusal(object: &Manifest, invalid: spec::InvalidSpec) -> Diagnostic {
-    let problem = Diagnostic::error(format!("{} in `{}`", invalid.problem, invalid.path))
-        .at(object.locate(&invalid.path));
+    let problem = Diagnostic::error(format!("`{}`: {}", invalid.path, invalid.problem))
+        .at(object.locate_field(&invalid.path));
     match invalid.help {
         Some(help) => problem.help(help),
         None => problem,

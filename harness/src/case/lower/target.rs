@@ -6,7 +6,6 @@ use egret_core::probe::{Http, Peer, Port, Probe, Record, Request, Source};
 use egret_core::world::World;
 use egret_core::{ObjectName, Protocol};
 
-use super::address;
 use super::piece::Piece;
 use super::problems::Problems;
 use super::serve;

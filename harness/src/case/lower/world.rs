@@ -66,11 +66,10 @@ impl Worldly {
         // What is written goes before what is assigned, so that the two never meet.
         let fixed: BTreeMap<_, _> =
             parts.pods.iter().map(|(name, pod)| (name, self.fixed_addresses(pod, problems))).collect();
-        for (name, part) in &parts.services {
+        for part in parts.services.values() {
             if let Some(address) = &part.file.cluster_ip {
                 self.fixed_address(part, address, problems);
             }
-            let _ = name;
         }
         for (name, part) in &parts.pods {
             let fixed = fixed.get(name).cloned().unwrap_or_default();
@@ -190,7 +189,7 @@ impl Worldly {
             (Some(address), false) => address.value.parse().into_iter().collect(),
             (None, false) => self.addresses.service().into_iter().collect(),
         };
-        let ports = file.ports.iter().filter_map(|port| {
+        let ports = file.ports.iter().map(|port| {
             let target = match &port.target_port {
                 None => TargetPort::Number(port.port),
                 Some(PortText::Number(number)) => TargetPort::Number(*number),
@@ -199,7 +198,7 @@ impl Worldly {
                 }
             };
             let protocol = serve::protocol(port.protocol);
-            Some(ServicePort { name: port.name.clone(), port: port.port, protocol, target })
+            ServicePort { name: port.name.clone(), port: port.port, protocol, target }
         });
         Some(Service { selector: file.selector.clone(), endpoints, cluster_ips, ports: ports.collect() })
     }
@@ -282,13 +281,7 @@ pub(super) fn parse_address<T>(
 }
 
 /// Whether an address of the Internet would collide with the cluster's.
-pub(super) fn check_outside<T>(
-    part: &Given<T>,
-    at: Location,
-    parsed: IpAddr,
-    problems: &mut Problems,
-) -> bool {
-    let _ = part;
+pub(super) fn check_outside(at: Location, parsed: IpAddr, problems: &mut Problems) -> bool {
     match address::of_cluster(parsed) {
         None => true,
         Some(whose) => {

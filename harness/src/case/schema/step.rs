@@ -166,18 +166,17 @@ pub enum DefaultWord {
 /// A connection that stays open across steps.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "refused as not simulated yet; the shape is the contract")]
 pub struct KeepFile {
     /// Name.
-    name: String,
+    pub name: String,
     /// Client.
-    from: String,
+    pub from: String,
     /// Server.
-    to: String,
+    pub to: String,
     /// When it opens: `before step 1`, or a step's name.
-    open: String,
+    pub open: String,
     /// What it does in each step: `open`, `stalled`, `reset` or `closed`.
-    then: std::collections::BTreeMap<String, KeepWord>,
+    pub then: std::collections::BTreeMap<String, KeepWord>,
 }
 
 /// State of a kept connection.
