@@ -53,10 +53,8 @@ impl Agent {
     /// When the kernel refuses the datapath, or the proxies cannot listen.
     pub fn start(netns: &Netns) -> Result<Self, AgentError> {
         let (datapath, events) = Datapath::load()?;
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(datapath)),
-            requests: Mutex::new(Vec::new()),
-        });
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State::new(datapath)), requests: Mutex::new(Vec::new()) });
         let inside = netns.try_clone().map_err(AgentError::system("hold the node's network"))?;
         let proxies = Proxies::start(inside, &shared)?;
         shared.state().datapath.maps.set_proxy(Proxy::Dns, proxies.dns_port())?;

@@ -24,8 +24,11 @@ type Body = fn(&mut Bench) -> Result<(), Failed>;
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
     let root = nix::unistd::geteuid().is_root();
-    let bodies: Vec<(&str, Body)> =
-        [shapes::ALL, policies::ALL, connections::ALL, services::ALL].into_iter().flatten().copied().collect();
+    let bodies: Vec<(&str, Body)> = [shapes::ALL, policies::ALL, connections::ALL, services::ALL]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
     let trials = bodies
         .into_iter()
         .map(|(name, body)| Trial::test(name, move || body(&mut Bench::load()?)).with_ignored_flag(!root))

@@ -14,7 +14,8 @@ use crate::packet::{ICMP_ECHO, ICMP_ECHO_REPLY, Packet, parse_inner};
 /// [`DropReason::NoConfiguration`] when no agent with the same layouts has written the configuration.
 #[inline(always)]
 pub fn now() -> Result<u64, DropReason> {
-    let config = CONFIG.get(0).filter(|config| config.abi == ABI_VERSION).ok_or(DropReason::NoConfiguration)?;
+    let config =
+        CONFIG.get(0).filter(|config| config.abi == ABI_VERSION).ok_or(DropReason::NoConfiguration)?;
     // SAFETY: the helper has no preconditions.
     let kernel = unsafe { bpf_ktime_get_ns() };
     Ok(kernel + config.clock_offset)

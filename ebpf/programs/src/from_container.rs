@@ -11,9 +11,11 @@ use crate::{conntrack, ipcache, maps, policy, redirect, service};
 /// Decides one packet that a pod sends.
 ///
 /// 1. The interface has an endpoint, and the source is its own address.
-/// 2. A service address becomes a backend's, so that policy sees the backend.
+/// 2. A packet on a connection that the pod opened asks policy again: a connection ends when the policy no
+///    longer allows it. This is the common case, so it comes first.
 /// 3. Answers, and errors about connections, pass without asking policy.
-/// 4. Everything else asks policy, packet by packet: a connection ends when the policy no longer allows it.
+/// 4. For everything else a service address becomes a backend's, so that policy sees the backend; then policy
+///    is asked.
 ///
 /// # Errors
 /// Why the packet is dropped before or by policy.
@@ -37,12 +39,24 @@ pub fn judge(ctx: &TcContext, report: &mut Report) -> Result<Verdict, DropReason
         report.flags |= FlowRecord::ENFORCED;
     }
     let now = conntrack::now()?;
-    if let Some(verdict) = answer(ctx, &packet, report, now) {
-        return Ok(verdict);
+    let mut tracked = established(&packet, now);
+    if !tracked {
+        if let Some(verdict) = answer(ctx, &packet, report, now) {
+            return Ok(verdict);
+        }
+        report.frontend = service::to_backend(ctx, &mut packet, now)?;
+        // Packets for a service are tracked by its backend.
+        tracked = report.frontend.is_some() && established(&packet, now);
     }
-    report.frontend = service::to_backend(ctx, &mut packet, now)?;
     report.destination = ipcache::identity_of(&packet.destination);
-    ask(ctx, &packet, policy, report, now)
+    ask(ctx, &packet, policy, tracked, report, now)
+}
+
+/// Whether a packet belongs to a connection that the pod opened.
+#[inline(always)]
+fn established(packet: &Packet, now: u64) -> bool {
+    let key = conntrack::forward_key(packet, Side::Client);
+    conntrack::may_open(packet) && conntrack::touch(&key, packet, false, now).is_some()
 }
 
 /// The endpoint of the packet's interface.
@@ -79,18 +93,17 @@ fn answer(ctx: &TcContext, packet: &Packet, report: &mut Report, now: u64) -> Op
     None
 }
 
-/// Step 4.
+/// Asks policy, and remembers a new connection.
 #[inline(always)]
 fn ask(
     ctx: &TcContext,
     packet: &Packet,
     policy: u32,
+    tracked: bool,
     report: &mut Report,
     now: u64,
 ) -> Result<Verdict, DropReason> {
-    let key = conntrack::forward_key(packet, Side::Client);
-    let tracked = if conntrack::may_open(packet) { conntrack::touch(&key, packet, false, now) } else { None };
-    if tracked.is_some() {
+    if tracked {
         report.status = CtStatus::Established;
     }
     let decision = policy::judge(policy, report.destination, packet);
@@ -99,7 +112,7 @@ fn ask(
     if let Verdict::Dropped(reason) = decision.verdict {
         return Err(reason);
     }
-    if tracked.is_none() && conntrack::may_open(packet) {
+    if !tracked && conntrack::may_open(packet) {
         let mut entry = open(decision.rule);
         if let Some(frontend) = report.frontend {
             entry.nat_address = frontend.address;
@@ -108,7 +121,7 @@ fn ask(
         if matches!(decision.verdict, Verdict::Redirected(_)) {
             entry.flags |= CtEntry::PROXIED;
         }
-        conntrack::create(&key, entry, packet, now)?;
+        conntrack::create(&conntrack::forward_key(packet, Side::Client), entry, packet, now)?;
     }
     if let Verdict::Redirected(proxy) = decision.verdict {
         redirect::to_proxy(ctx, packet, proxy)?;

@@ -2,7 +2,9 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::{bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1};
+use aya_ebpf::bindings::{
+    bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1,
+};
 use aya_ebpf::helpers::{bpf_sk_assign, bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp};
 use aya_ebpf::programs::TcContext;
 use egret_shared::{DropReason, MARK_TO_PROXY, Proxy, protocol};
@@ -98,8 +100,13 @@ fn context(ctx: &TcContext) -> *mut c_void {
 
 /// Addresses and ports in network order.
 #[inline(always)]
-fn tuple(source: [u8; 4], destination: [u8; 4], source_port: [u8; 2], destination_port: [u8; 2]) -> bpf_sock_tuple {
-    let tuple = bpf_sock_tuple {
+fn tuple(
+    source: [u8; 4],
+    destination: [u8; 4],
+    source_port: [u8; 2],
+    destination_port: [u8; 2],
+) -> bpf_sock_tuple {
+    bpf_sock_tuple {
         __bindgen_anon_1: bpf_sock_tuple__bindgen_ty_1 {
             ipv4: bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 {
                 saddr: u32::from_ne_bytes(source),
@@ -108,6 +115,5 @@ fn tuple(source: [u8; 4], destination: [u8; 4], source_port: [u8; 2], destinatio
                 dport: u16::from_ne_bytes(destination_port),
             },
         },
-    };
-    tuple
+    }
 }

@@ -70,11 +70,7 @@ fn flow(state: &State, query: &Query, rule: Option<u32>, answer: Option<DnsAnswe
         destination,
         service: None,
         protocol: Protocol::from_number(query.protocol.number()),
-        verdict: if rule.is_some() {
-            Verdict::Forwarded
-        } else {
-            Verdict::Dropped(DropReason::PolicyDenied)
-        },
+        verdict: if rule.is_some() { Verdict::Forwarded } else { Verdict::Dropped(DropReason::PolicyDenied) },
         enforced: true,
         match_type: MatchType::None,
         by: rule.and_then(|rule| state.compiled.author(0, rule)),

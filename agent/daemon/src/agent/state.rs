@@ -147,10 +147,8 @@ impl State {
         Some(Flow {
             time: self.wall(record.time),
             node: self.node.clone(),
-            endpoint: endpoint.map(|(pod, state)| egret_core::flow::FlowEndpoint {
-                id: state.id,
-                pod: pod.clone(),
-            }),
+            endpoint: endpoint
+                .map(|(pod, state)| egret_core::flow::FlowEndpoint { id: state.id, pod: pod.clone() }),
             direction,
             source: self.side(source.0, source.1, decoded.identities.0),
             destination: self.side(destination.0, destination.1, decoded.identities.1),

@@ -43,7 +43,9 @@ fn wrote(map: &'static str) -> impl FnOnce(MapError) -> AgentError {
 fn deleted(map: &'static str, result: Result<(), MapError>) -> Result<(), AgentError> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
-        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(nix::libc::ENOENT) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(nix::libc::ENOENT) => {
+            Ok(())
+        }
         other => other.map_err(wrote(map)),
     }
 }

@@ -82,9 +82,7 @@ fn aged(bench: &mut Bench) -> Result<(), Failed> {
     bench.run(Direction::Egress, &tcp((POD, 40000), (PEER, 80), SYN))?.forwarded()?;
     bench.run(Direction::Ingress, &tcp((PEER, 80), (POD, 40000), SYN | ACK))?.forwarded()?;
     bench.datapath.maps.set_clock_offset(TCP_ESTABLISHED + 1_000_000_000)?;
-    bench
-        .run(Direction::Ingress, &tcp((PEER, 80), (POD, 40000), ACK))?
-        .dropped(DropReason::PolicyDenied)?;
+    bench.run(Direction::Ingress, &tcp((PEER, 80), (POD, 40000), ACK))?.dropped(DropReason::PolicyDenied)?;
     Ok(())
 }
 

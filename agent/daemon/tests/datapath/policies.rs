@@ -48,9 +48,7 @@ fn by_peer(bench: &mut Bench) -> Result<(), Failed> {
     let record = ran.forwarded()?;
     same("author", record.rule, ALLOW_80.rule)?;
     same("match", record.match_type, MatchType::L3L4 as u8)?;
-    bench
-        .run(Direction::Egress, &tcp((POD, 40000), (PEER, 81), SYN))?
-        .dropped(DropReason::PolicyDenied)?;
+    bench.run(Direction::Egress, &tcp((POD, 40000), (PEER, 81), SYN))?.dropped(DropReason::PolicyDenied)?;
     bench
         .run(Direction::Egress, &tcp((POD, 40000), ("10.0.1.12".parse()?, 80), SYN))?
         .dropped(DropReason::PolicyDenied)?;
@@ -89,8 +87,6 @@ fn world(bench: &mut Bench) -> Result<(), Failed> {
     )?;
     let ran = bench.run(Direction::Egress, &tcp((POD, 40000), ("203.0.113.7".parse()?, 443), SYN))?;
     same("match", ran.forwarded()?.match_type, MatchType::L3Only as u8)?;
-    bench
-        .run(Direction::Egress, &tcp((POD, 40000), (PEER, 443), SYN))?
-        .dropped(DropReason::PolicyDenied)?;
+    bench.run(Direction::Egress, &tcp((POD, 40000), (PEER, 443), SYN))?.dropped(DropReason::PolicyDenied)?;
     Ok(())
 }
