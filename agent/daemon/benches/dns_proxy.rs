@@ -51,7 +51,7 @@ fn start_proxy(server: SocketAddr) -> SocketAddr {
     let proxy = DnsProxy::forwarding(free, server).expect("bind");
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(proxy.run(Arc::new(Everything)))
+        runtime.block_on(proxy.run(Arc::new(Everything)));
     });
     free
 }
