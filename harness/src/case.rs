@@ -6,12 +6,14 @@
 //! | read | text -> the case language's types | `schema` |
 //! | lower | those types -> [`Case`] | `lower` |
 
+mod check;
 mod load;
 mod lower;
 pub mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use check::check;
 pub use load::{bless, find, load, load_file, load_one, wants_bless};
 pub use schema::json_schema;
 
@@ -237,4 +239,49 @@ pub enum Capability {
     Clock,
     /// Restarts and broken links.
     Faults,
+}
+
+impl Capability {
+    /// Every capability.
+    pub const ALL: [Self; 13] = [
+        Self::Cilium,
+        Self::Fqdn,
+        Self::L7Http,
+        Self::L7Dns,
+        Self::Sni,
+        Self::Ipv6,
+        Self::Sctp,
+        Self::Icmp,
+        Self::Nodes,
+        Self::Services,
+        Self::Tiers,
+        Self::Clock,
+        Self::Faults,
+    ];
+
+    /// The word in case files, on the command line and in reports.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Cilium => "cilium",
+            Self::Fqdn => "fqdn",
+            Self::L7Http => "l7-http",
+            Self::L7Dns => "l7-dns",
+            Self::Sni => "sni",
+            Self::Ipv6 => "ipv6",
+            Self::Sctp => "sctp",
+            Self::Icmp => "icmp",
+            Self::Nodes => "nodes",
+            Self::Services => "services",
+            Self::Tiers => "tiers",
+            Self::Clock => "clock",
+            Self::Faults => "faults",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|capability| capability.word() == word)
+    }
 }

@@ -34,6 +34,7 @@ use expect::Around;
 pub(super) use files::Files;
 use parts::Parts;
 use policy::Policies;
+pub(super) use policy::check_policy;
 use problems::Problems;
 use world::Worldly;
 

@@ -46,6 +46,23 @@ pub(super) fn apply(
     policies: &mut Policies,
     problems: &mut Problems,
 ) -> Option<PolicyId> {
+    let (id, policy) = read(object, problems)?;
+    if let Some(namespace) = &id.namespace {
+        check_namespace(world, namespace, &object.locate("metadata.namespace"), problems);
+    }
+    policies.insert(id.clone(), Applied { policy: policy?, object: object.clone() });
+    Some(id)
+}
+
+/// What is wrong with an object, whatever world it is applied to.
+pub(in crate::case) fn check_policy(object: &Manifest) -> Vec<Diagnostic> {
+    let mut problems = Problems::default();
+    read(object, &mut problems);
+    problems.finish().err().unwrap_or_default()
+}
+
+/// Reads one object: its identity, and the policy unless the engine refuses its content.
+fn read(object: &Manifest, problems: &mut Problems) -> Option<(PolicyId, Option<Policy>)> {
     if !object.is_mapping() {
         problems.add(Diagnostic::error("an object is a mapping").at(object.locate("")));
         return None;
@@ -56,14 +73,9 @@ pub(super) fn apply(
     if !problems.check_name(&id.name, &object.locate("metadata.name")) {
         return None;
     }
-    if let Some(namespace) = &id.namespace {
-        check_namespace(world, namespace, &object.locate("metadata.namespace"), problems);
-    }
     let understood = spec::understand(&document)
         .map_err(|invalid| invalid.into_iter().map(|invalid| refusal(object, invalid)).collect::<Vec<_>>());
-    let policy = problems.take(understood)?;
-    policies.insert(id.clone(), Applied { policy, object: object.clone() });
-    Some(id)
+    Some((id, problems.take(understood)))
 }
 
 /// The kind, or what is wrong with it.
