@@ -1,4 +1,10 @@
-//! What is under test: the trait that every subject implements.
+//! What is under test: the trait that every subject implements, and which subject a run takes.
+
+pub mod lab;
+mod model;
+
+pub use lab::{Lab, LabOptions};
+pub use model::Model;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -75,4 +81,78 @@ pub enum SubjectError {
         /// Number of lost records.
         count: u64,
     },
+}
+
+/// The subjects by their names on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum SubjectKind {
+    /// The lab where it can run, else the model
+    #[default]
+    Auto,
+    /// The pure policy engine, in process
+    Model,
+    /// Pods as network namespaces on this machine, with real packets
+    Lab,
+}
+
+/// A subject that is ready.
+pub struct Chosen {
+    /// The subject.
+    pub subject: Box<dyn Subject>,
+    /// Whether it is the model, which then predicts itself.
+    pub is_model: bool,
+    /// Why it is not the one that was hoped for; one line.
+    pub note: Option<String>,
+}
+
+/// Makes the subject ready.
+///
+/// # Errors
+/// The lab was asked for by name and this machine cannot run it. `auto` falls back on the model instead.
+pub fn choose(kind: SubjectKind, options: LabOptions) -> Result<Chosen, SubjectError> {
+    let model = |note| Chosen { subject: Model::boxed(), is_model: true, note };
+    let lab = |lab| Chosen { subject: Box::new(lab), is_model: false, note: None };
+    match kind {
+        SubjectKind::Model => Ok(model(None)),
+        SubjectKind::Lab => Lab::new(options).map(lab),
+        SubjectKind::Auto => Ok(match lab::available().and_then(|()| Lab::new(options)) {
+            Ok(ready) => lab(ready),
+            Err(problem) => model(Some(format!("{problem}; until then the model answers"))),
+        }),
+    }
+}
+
+/// One thing that the machine must have for a subject, as `egret doctor` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Check {
+    /// What is looked at, for example `kernel BTF`.
+    pub name: String,
+    /// What was found.
+    pub state: CheckState,
+    /// What to do when it is missing; else what was found.
+    pub advice: String,
+}
+
+/// What a check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckState {
+    /// It is there.
+    Ok,
+    /// It is not there.
+    Missing,
+    /// It could not be looked at, for example without root.
+    Unknown,
+}
+
+impl CheckState {
+    /// The word that `egret doctor` prints.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+        }
+    }
 }

@@ -1,0 +1,79 @@
+//! What a command can end with instead of a result, and the exit code of each.
+
+use std::path::PathBuf;
+
+use crate::diagnostic::Diagnostic;
+use crate::exit::Exit;
+use crate::known::InvalidKnown;
+use crate::subject::SubjectError;
+
+/// An expected error of a command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Cases or policies that were not understood; each names its place.
+    #[error("{} in the input", count(.0.len(), "error"))]
+    Input(Vec<Diagnostic>),
+    /// The case named must be refused, so that there is nothing to run.
+    #[error("`{0}` is a case that must be refused: there is nothing to run")]
+    OnlyRefused(String),
+    /// A step or pod named on the command line is not in the case.
+    #[error("no {kind} `{wanted}` in case `{case}`; there are: {}", .there.join(", "))]
+    NotInCase {
+        /// `step` or `pod`.
+        kind: &'static str,
+        /// As typed.
+        wanted: String,
+        /// The case.
+        case: String,
+        /// What there is, in order.
+        there: Vec<String>,
+    },
+    /// One case was asked for, and the argument leads to more.
+    #[error("`{wanted}` leads to several cases: {}", .names.join(", "))]
+    Several {
+        /// As typed.
+        wanted: String,
+        /// The cases, in order.
+        names: Vec<String>,
+    },
+    /// A list of known failures was not understood.
+    #[error(transparent)]
+    Known(#[from] InvalidKnown),
+    /// The subject cannot run.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+    /// A file could not be written.
+    #[error("writing `{}`: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The command inside the pod could not start.
+    #[error("inside the pod: {0}")]
+    Inside(std::io::Error),
+    /// The monitor's socket failed.
+    #[error("monitor socket: {0}")]
+    Monitor(std::io::Error),
+}
+
+impl Error {
+    /// The exit code.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Input(_)
+            | Self::OnlyRefused(_)
+            | Self::NotInCase { .. }
+            | Self::Several { .. }
+            | Self::Known(_) => Exit::Usage,
+            Self::Subject(_) | Self::Write { .. } | Self::Inside(_) | Self::Monitor(_) => Exit::Environment,
+        }
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub(crate) fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
