@@ -1,0 +1,114 @@
+//! The command line: one file per command, from arguments to an exit code.
+
+mod completions;
+mod doctor;
+mod lab;
+mod list;
+mod monitor;
+mod schema;
+mod select;
+mod test;
+mod validate;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::diagnostic::{self, Style};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::subject;
+
+/// Network-policy tests with real packets
+#[derive(Parser)]
+#[command(
+    name = "egret",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 all passed, 1 some case failed, 2 wrong usage or bad input, \
+                  3 the environment cannot run the subject, 4 internal error."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run cases: who can talk to whom, and which line of which policy decides it
+    Test(test::Arguments),
+    /// List the cases
+    List(list::Arguments),
+    /// Check cases and policy files without running anything
+    Validate(validate::Arguments),
+    /// Run a command of this machine inside a pod of a case
+    #[command(subcommand)]
+    Lab(lab::Command),
+    /// What `lab run` starts inside the pod's network
+    #[command(hide = true)]
+    LabInside(subject::lab::Inside),
+    /// Print what every run on this machine does to packets, as `cilium monitor` prints it
+    Monitor(monitor::Arguments),
+    /// Say what this machine can run, and how to get the rest
+    Doctor(doctor::Arguments),
+    /// Print the JSON Schema of case files
+    Schema,
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+/// How a command prints a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum TableFormat {
+    /// Columns for people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap prints them on standard output. Nobody reads a failed write.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Passed };
+            let _ = error.print();
+            return exit;
+        }
+    };
+    let ended = match cli.command {
+        Command::Test(arguments) => test::run(arguments),
+        Command::List(arguments) => list::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
+        Command::Lab(command) => lab::run(command),
+        Command::LabInside(inside) => Err(Error::Inside(subject::lab::enter(&inside))),
+        Command::Monitor(arguments) => monitor::run(&arguments),
+        Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
+        Command::Schema => schema::run(),
+        Command::Completions(arguments) => completions::run(&arguments),
+    };
+    ended.unwrap_or_else(|error| fail(&error))
+}
+
+/// Prints an error as a person needs it.
+fn fail(error: &Error) -> Exit {
+    match error {
+        // Each says for itself what is wrong; the count is news only when there are several.
+        Error::Input(diagnostics) => {
+            anstream::eprint!("{}", diagnostic::render_all(diagnostics, Style::Coloured));
+            if diagnostics.len() > 1 {
+                anstream::eprintln!("\n{error}");
+            }
+        }
+        Error::OnlyRefused(_)
+        | Error::NotInCase { .. }
+        | Error::Several { .. }
+        | Error::Known(_)
+        | Error::Subject(_)
+        | Error::Write { .. }
+        | Error::Inside(_)
+        | Error::Monitor(_) => anstream::eprintln!("error: {error}"),
+    }
+    error.exit()
+}

@@ -1,0 +1,39 @@
+//! `egret doctor`: what this machine can run, and how to get the rest.
+
+use super::TableFormat;
+use crate::exit::Exit;
+use crate::subject::{Check, CheckState, lab};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Table for people, or JSON
+    #[arg(long, value_enum, default_value_t)]
+    format: TableFormat,
+}
+
+/// Says what was found. A machine on which something is missing gives the environment's exit code.
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    let model = Check {
+        name: "model".into(),
+        state: CheckState::Ok,
+        advice: "runs everywhere: `egret test --subject model`".into(),
+    };
+    let checks: Vec<Check> = std::iter::once(model).chain(lab::checks()).collect();
+    match arguments.format {
+        TableFormat::Text => print!("{}", table(&checks)),
+        TableFormat::Json => {
+            let document = serde_json::to_string_pretty(&checks);
+            println!("{}", document.expect("plain structs of text always serialise"));
+        }
+    }
+    let complete = checks.iter().all(|check| check.state == CheckState::Ok);
+    if complete { Exit::Passed } else { Exit::Environment }
+}
+
+fn table(checks: &[Check]) -> String {
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
+    checks
+        .iter()
+        .map(|check| format!("{:<7}  {:<width$}  {}\n", check.state.word(), check.name, check.advice))
+        .collect()
+}
