@@ -1,0 +1,5 @@
+//! Every case of the corpus on every subject, one trial each.
+
+fn main() -> std::process::ExitCode {
+    egret::conformance("../cases")
+}
