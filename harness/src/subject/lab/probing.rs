@@ -157,7 +157,7 @@ fn number(peer: &Peer, port: &Port, protocol: Protocol, world: &World) -> Result
         Peer::Service(service) => world.services.get(service).and_then(|service| {
             let mut ports = service.ports.iter();
             ports.find(|port| port.protocol == protocol && port.name.as_ref() == Some(name)).map(|port| {
-                let TargetPort::Number(_) | TargetPort::Name(_) = port.target;
+                let (TargetPort::Number(_) | TargetPort::Name(_)) = port.target;
                 port.port
             })
         }),
