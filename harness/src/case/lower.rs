@@ -50,27 +50,30 @@ struct State {
 /// # Errors
 /// Everything that is wrong with it, in the order of the file.
 pub(super) fn lower(name: &str, path: &Path, files: &Files) -> Result<Case, Vec<Diagnostic>> {
-    let source = files.read(path)?;
-    let documents = documents(&source)?;
+    lower_source(name, &files.read(path)?, files)
+}
+
+/// Reads one case from its text.
+fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case, Vec<Diagnostic>> {
+    let documents = documents(source)?;
     let [document] = documents.as_slice() else {
-        let at =
-            documents.get(1).map_or_else(|| start_of(&source), |second| second.root.at.in_source(&source));
+        let at = documents.get(1).map_or_else(|| start_of(source), |second| second.root.at.in_source(source));
         return Err(vec![Diagnostic::error("a case is one YAML document").at(at)]);
     };
     let file: CaseFile = document.read()?;
     let mut problems = Problems::default();
     let mut parts = Parts::default();
-    parts.gather(&source, &file.world, files, &mut problems);
+    parts.gather(source, &file.world, files, &mut problems);
     let world = Worldly::new(&parts, &mut problems);
     let initial = world.world.clone();
     if let Some(keep) = &file.keep {
-        problems.not_simulated("`keep`", keep.at.in_source(&source));
+        problems.not_simulated("`keep`", keep.at.in_source(source));
     }
     if file.title.value.trim().is_empty() {
-        problems.add(Diagnostic::error("the title is empty").at(file.title.at.in_source(&source)));
+        problems.add(Diagnostic::error("the title is empty").at(file.title.at.in_source(source)));
     }
     if file.steps.value.is_empty() {
-        problems.add(Diagnostic::error("a case has at least one step").at(file.steps.at.in_source(&source)));
+        problems.add(Diagnostic::error("a case has at least one step").at(file.steps.at.in_source(source)));
     }
     let mut state = State { world, policies: Policies::new(), files: files.clone() };
     let mut steps = Vec::new();
@@ -98,8 +101,8 @@ pub(super) fn lower(name: &str, path: &Path, files: &Files) -> Result<Case, Vec<
         name: name.to_owned(),
         title: file.title.value.clone(),
         requires: requires(&file, &steps),
-        at: file.title.at.in_source(&source),
-        source,
+        at: file.title.at.in_source(source),
+        source: Arc::clone(source),
         world: initial,
         steps,
         policies: locations,

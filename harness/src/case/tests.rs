@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::diagnostic::{Style, render_all};
+use crate::source::Source;
+use crate::yaml::documents;
 
 fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../cases")
@@ -48,6 +50,91 @@ fn the_committed_schema_is_the_types() {
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(committed, now, "`egret schema` prints another schema; EGRET_BLESS=1 rewrites the file");
+}
+
+#[test]
+fn cases_of_the_corpus_name_their_source() {
+    for found in find(&corpus(), &[]).expect("cases") {
+        let exempt =
+            ["refused/", "scenarios/", "regression/"].iter().any(|folder| found.name.starts_with(folder));
+        let text = std::fs::read_to_string(&found.path).expect("readable");
+        assert!(exempt || text.contains("\nspec: https://"), "{} has no `spec`", found.name);
+    }
+}
+
+/// What the fast reader and the located tree make of every YAML file of the corpus must be the same.
+#[test]
+fn both_yaml_readers_agree_on_the_corpus() {
+    let mut files = vec![corpus()];
+    let mut count = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).expect("folder").map(|entry| entry.expect("entry").path()));
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            let source = Source::new(&path, std::fs::read_to_string(&path).expect("readable"));
+            let fast: Vec<serde_json::Value> = serde_yaml::Deserializer::from_str(&source.text)
+                .map(|document| serde::Deserialize::deserialize(document).expect("yaml"))
+                .collect();
+            let tree = documents(&source).expect("yaml");
+            let slow: Vec<serde_json::Value> =
+                tree.iter().map(|tree| tree.root.read().expect("json")).collect();
+            assert_eq!(fast, slow, "{}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count} files compared");
+}
+
+#[test]
+fn a_case_is_found_by_name_folder_part_and_path() {
+    let root = corpus();
+    let names = |argument: &str| -> Vec<String> {
+        let found = find(&root, &[argument.to_owned()]).expect("found");
+        found.into_iter().map(|found| found.name).collect()
+    };
+    assert_eq!(names("tutorial"), ["tutorial"]);
+    assert_eq!(names("network-policy/default-deny/egress"), ["network-policy/default-deny/egress"]);
+    assert_eq!(names("cname"), ["cilium-network-policy/fqdn/cname"]);
+    assert!(names("cilium-network-policy").len() > 10);
+    let path = root.join("tutorial/case.yaml").display().to_string();
+    assert_eq!(names(&path), ["tutorial"]);
+    let problems = find(&root, &["tutoral".to_owned()]).expect_err("nothing");
+    assert_eq!(problems[0].help.as_deref(), Some("did you mean `tutorial`?"));
+}
+
+#[test]
+fn a_folder_of_ones_own_uses_the_built_in_world() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("mine.yaml");
+    let text = "title: t\nworld: { use: [kube-dns], pods: { a: {} } }\nsteps: [{ expect: { a -> dns kubernetes.default: nxdomain } }]\n";
+    std::fs::write(&path, text).expect("written");
+    let loaded = load(&find(folder.path(), &[]).expect("found")).expect("loads");
+    let [Loaded::Case(case)] = loaded.as_slice() else { panic!("one case") };
+    assert_eq!(case.name, "mine");
+    assert!(case.world.services.keys().any(|name| name.name == "kube-dns"));
+    std::fs::create_dir(folder.path().join("worlds")).expect("folder");
+    std::fs::write(folder.path().join("worlds/kube-dns.yaml"), "pods: {}\n").expect("written");
+    let problems = load(&find(folder.path(), &[]).expect("found")).expect_err("a clash");
+    assert!(problems[0].message.contains("built in"), "{}", problems[0].message);
+}
+
+#[test]
+fn an_author_leads_to_its_line() {
+    let found = find(&corpus(), &["tutorial".to_owned()]).expect("found");
+    let Ok(Loaded::Case(case)) = load_one(&found[0]) else { panic!("a case") };
+    let policy = PolicyId {
+        kind: "CiliumNetworkPolicy".into(),
+        namespace: Some("default".into()),
+        name: "allow-egress-fqdn".into(),
+    };
+    let place = |author: &Author| {
+        let places: Vec<_> = case.policies.of(author).iter().map(ToString::to_string).collect();
+        places.iter().map(|place| place.rsplit('/').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let rule = Author::Rule { policy: policy.clone(), path: "egress[1].toPorts[0]".into() };
+    assert_eq!(place(&rule), ["allow-egress-fqdn.yaml:19:11"]);
+    assert_eq!(place(&Author::DefaultDeny { because: vec![policy] }), ["allow-egress-fqdn.yaml:4:9"]);
+    assert!(place(&Author::Kubelet).is_empty());
 }
 
 #[test]

@@ -120,19 +120,17 @@ impl Worldly {
     ) -> Option<Pod> {
         self.check_namespace(&name.namespace, &part.location(), problems);
         let file = &part.file;
-        let node = match &file.node {
-            Some(node) => {
-                let names: Vec<_> = self.world.nodes.keys().collect();
-                problems.expect(
-                    self.world.nodes.contains_key(&node.value).then(|| node.value.clone()),
-                    || {
-                        Diagnostic::error(format!("there is no node `{}`", node.value))
-                            .at(part.place(node))
-                            .nearest(&node.value, &names)
-                    },
-                )?
-            }
-            None => self.world.nodes.keys().next()?.clone(),
+        let first = self.world.nodes.keys().next()?.clone();
+        let node = file.node.as_ref().map_or_else(|| first.clone(), |node| node.value.clone());
+        // The pod stands on the first node then, so that what speaks of the pod is not blamed as well.
+        let node = if self.world.nodes.contains_key(&node) {
+            node
+        } else {
+            let names: Vec<_> = self.world.nodes.keys().collect();
+            let at = file.node.as_ref().map_or_else(|| part.location(), |node| part.place(node));
+            problems
+                .add(Diagnostic::error(format!("there is no node `{node}`")).at(at).nearest(&node, &names));
+            first
         };
         let place = self.world.nodes.get(&node)?;
         let addresses = if file.host_network {
