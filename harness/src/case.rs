@@ -9,6 +9,7 @@
 mod check;
 mod load;
 mod lower;
+mod render;
 pub mod schema;
 #[cfg(test)]
 mod tests;

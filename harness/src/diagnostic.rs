@@ -170,15 +170,18 @@ pub fn render_all(diagnostics: &[Diagnostic], style: Style) -> String {
     if texts.is_empty() { String::new() } else { texts.join("\n\n") + "\n" }
 }
 
-/// The valid word that a person most likely meant: at most a third of its letters differ.
+/// The valid word that a person most likely meant: at most a third of its letters differ, and not all of them.
 #[must_use]
 pub fn nearest<'a, T: AsRef<str>>(word: &str, valid: &'a [T]) -> Option<&'a str> {
     let word = word.to_lowercase();
+    let length = word.chars().count();
+    let is_near =
+        |distance: usize, other: usize| distance <= other.div_ceil(3).max(1) && distance < other.max(length);
     valid
         .iter()
-        .map(|candidate| candidate.as_ref())
+        .map(AsRef::as_ref)
         .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3).max(1))
+        .filter(|(distance, candidate)| is_near(*distance, candidate.chars().count()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

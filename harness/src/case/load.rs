@@ -40,7 +40,8 @@ pub fn find(root: &Path, arguments: &[String]) -> Result<Vec<Found>, Vec<Diagnos
             found.insert(case.name.clone(), case);
         }
     };
-    let all = walk(root, root)?;
+    // A path on the command line needs no cases folder.
+    let all = if root.exists() || arguments.is_empty() { walk(root, root)? } else { Vec::new() };
     if arguments.is_empty() {
         if all.is_empty() {
             problems.push(Diagnostic::error(format!("no case found below `{}`", root.display())));
@@ -184,12 +185,14 @@ fn walk(root: &Path, folder: &Path) -> Result<Vec<Found>, Vec<Diagnostic>> {
     };
     let mut cases = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
+        let entry = entry.map_err(cannot)?;
+        let path = entry.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.starts_with('.') || NO_CASES.contains(&name) {
             continue;
         }
-        if path.is_dir() {
+        // A link to a folder is not followed: it could lead in a circle.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             cases.extend(walk(root, &path)?);
         } else if path.extension().is_some_and(|extension| extension == "yaml") {
             cases.push(one(root, &path));

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
+use crate::case::Expect;
 use crate::diagnostic::{Style, render_all};
 
 fn lower_text(text: &str) -> Result<Case, Vec<Diagnostic>> {
@@ -261,7 +262,80 @@ keep:
     insta::assert_snapshot!(render_all(&problems, Style::Plain));
 }
 
+fn arbitrary_expect() -> impl Strategy<Value = Expect> {
+    use egret_core::probe::{JudgedAs, Outcome};
+    use egret_shared::DropReason;
+
+    use crate::case::{ByWord, ClientWord};
+
+    let client = prop_oneof![
+        Just(ClientWord::Blocked),
+        (100..600u16)
+            .prop_filter("200 is ok", |code| *code != 200)
+            .prop_map(|code| ClientWord::Is(Outcome::Http(code))),
+        prop::sample::select(vec![
+            "ok",
+            "timeout",
+            "dns timeout",
+            "dns refused",
+            "nxdomain",
+            "servfail",
+            "tls alert"
+        ])
+        .prop_map(|word| ClientWord::Is(Outcome::parse(word).expect("a word"))),
+    ];
+    let verdict = || {
+        prop::option::of(prop::sample::select(vec![
+            JudgedAs::Forwarded,
+            JudgedAs::Redirected,
+            JudgedAs::Dropped,
+            JudgedAs::Audited,
+            JudgedAs::None,
+        ]))
+    };
+    let policy =
+        PolicyId { kind: "NetworkPolicy".into(), namespace: Some("default".into()), name: "p".into() };
+    let by = prop::sample::select(vec![
+        ByWord::DefaultDeny,
+        ByWord::Kubelet,
+        ByWord::Policy(policy.clone(), None),
+        ByWord::Policy(policy, Some("ingress[0]".into())),
+    ]);
+    let reason = prop::option::of(prop::sample::select(DropReason::ALL.to_vec()));
+    let addresses =
+        prop::option::of(prop::collection::vec(any::<std::net::Ipv4Addr>().prop_map(Into::into), 1..3));
+    (client, verdict(), verdict(), reason, prop::option::of(by), addresses).prop_map(
+        |(client, egress, ingress, reason, by, addresses)| Expect {
+            client: Some(client),
+            egress,
+            ingress,
+            reason,
+            by,
+            addresses,
+        },
+    )
+}
+
 proptest! {
+    #[test]
+    fn expectations_read_back_as_printed(expect in arbitrary_expect()) {
+        let text = format!(
+            "title: t
+world: {{ pods: {{ a: {{}} }} }}
+steps:
+  - apply:
+      - apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {{ name: p }}
+        spec: {{ podSelector: {{}}, ingress: [{{}}] }}
+    expect:
+      a -> dns example.com: {expect}
+"
+        );
+        let case = lower_text(&text).map_err(|problems| TestCaseError::fail(render_all(&problems, Style::Plain)))?;
+        prop_assert_eq!(&case.steps[0].expectations[0].expect, &expect);
+    }
+
     #[test]
     fn no_text_brings_lowering_down(
         key in "\\PC{0,24}|[ab*x/:>\\-, .1]{0,16}(->)?[ab*x/:,. 18htpnodesrvic]{0,24}",
