@@ -160,11 +160,7 @@ fn lower_step(
         at,
         desired: Desired {
             world: state.world.world.clone(),
-            policies: state
-                .policies
-                .iter()
-                .map(|(id, applied)| (id.clone(), applied.policy.clone()))
-                .collect(),
+            policies: policy::understood(&state.policies),
             dialect: Dialect::default(),
         },
         events,
@@ -184,7 +180,9 @@ fn inline(step: usize, item: usize, document: &Document) -> Option<Manifest> {
 fn select_nothing(applied: &[PolicyId], state: &State) -> Vec<(PolicyId, Location)> {
     let in_force = applied.iter().filter_map(|id| Some((id, state.policies.get(id)?)));
     in_force
-        .filter(|(_, applied)| applied.policy.selects(&state.world.world).is_empty())
+        .filter(|(_, applied)| {
+            applied.policy.as_ref().is_some_and(|policy| policy.selects(&state.world.world).is_empty())
+        })
         .map(|(id, applied)| (id.clone(), applied.object.locate("metadata.name")))
         .collect()
 }

@@ -145,7 +145,8 @@ impl Lab {
         }
         self.topology.reconcile(world)?;
         let guard = self.runtime.enter();
-        let rings: Vec<_> = self.topology.agents().map(|agent| std::os::fd::AsRawFd::as_raw_fd(agent)).collect();
+        let rings: Vec<_> =
+            self.topology.agents().map(|agent| std::os::fd::AsRawFd::as_raw_fd(agent)).collect();
         if rings != self.rings.iter().map(|ring| ring.get_ref().0).collect::<Vec<_>>() {
             self.rings.clear();
             self.rings = rings.into_iter().map(|ring| AsyncFd::new(Ring(ring))).collect::<Result<_, _>>()?;

@@ -211,8 +211,9 @@ fn by(word: &str, at: &Location, around: &Around<'_>, problems: &mut Problems) -
             .at(at.clone())
             .nearest(&text, &names)
     })?;
-    if let Some(path) = path {
-        let rules = around.policies.get(&id).map(|applied| applied.policy.rule_paths()).unwrap_or_default();
+    let understood = around.policies.get(&id).and_then(|applied| applied.policy.as_ref());
+    if let (Some(path), Some(policy)) = (path, understood) {
+        let rules = policy.rule_paths();
         if !rules.iter().any(|rule| is_below(rule, path.text())) {
             problems.add(
                 Diagnostic::error(format!("`{id}` has no rule `{}`", path.text()))

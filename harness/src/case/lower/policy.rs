@@ -18,8 +18,9 @@ use crate::yaml::{Manifest, Shape};
 /// A policy in force, and the object that it came from.
 #[derive(Clone, Debug)]
 pub(super) struct Applied {
-    /// The policy as the engine understands it.
-    pub(super) policy: Policy,
+    /// The policy as the engine understands it; `None` when it was refused, so that a later step that names
+    /// it is not blamed as well.
+    pub(super) policy: Option<Policy>,
     /// The object.
     pub(super) object: Manifest,
 }
@@ -38,8 +39,7 @@ impl Shape for PolicyShape {
     }
 }
 
-/// Puts one object in force. Its identity is returned also when its content is refused, so that a later step
-/// that names it is not blamed.
+/// Puts one object in force.
 pub(super) fn apply(
     object: &Manifest,
     world: &World,
@@ -50,7 +50,7 @@ pub(super) fn apply(
     if let Some(namespace) = &id.namespace {
         check_namespace(world, namespace, &object.locate("metadata.namespace"), problems);
     }
-    policies.insert(id.clone(), Applied { policy: policy?, object: object.clone() });
+    policies.insert(id.clone(), Applied { policy, object: object.clone() });
     Some(id)
 }
 
@@ -68,14 +68,31 @@ fn read(object: &Manifest, problems: &mut Problems) -> Option<(PolicyId, Option<
         return None;
     }
     let kind = kind_of(object, problems)?;
-    let document = problems.take(object.read(PolicyShape(kind)))?;
-    let id = document.id();
-    if !problems.check_name(&id.name, &object.locate("metadata.name")) {
-        return None;
-    }
-    let understood = spec::understand(&document)
-        .map_err(|invalid| invalid.into_iter().map(|invalid| refusal(object, invalid)).collect::<Vec<_>>());
-    Some((id, problems.take(understood)))
+    let id = id_of(kind, object, problems)?;
+    let document = problems.take(object.read(PolicyShape(kind)));
+    let policy = document.and_then(|document| {
+        problems.take(spec::understand(&document).map_err(|invalid| {
+            invalid.into_iter().map(|invalid| refusal(object, invalid)).collect::<Vec<_>>()
+        }))
+    });
+    Some((id, policy))
+}
+
+/// Kind, namespace and name, which every object has whatever its content.
+fn id_of(kind: PolicyKind, object: &Manifest, problems: &mut Problems) -> Option<PolicyId> {
+    let name = problems.expect(object.text(&["metadata", "name"]), || {
+        Diagnostic::error("an object needs `metadata.name`").at(object.locate_field("metadata"))
+    })?;
+    let is_namespaced = match kind {
+        PolicyKind::NetworkPolicy | PolicyKind::CiliumNetworkPolicy => true,
+        PolicyKind::CiliumClusterwideNetworkPolicy => false,
+    };
+    let namespace = object.text(&["metadata", "namespace"]).unwrap_or(ObjectName::DEFAULT_NAMESPACE);
+    problems.check_name(name, &object.locate("metadata.name")).then(|| PolicyId {
+        kind: kind.kind().to_owned(),
+        namespace: is_namespaced.then(|| namespace.to_owned()),
+        name: name.to_owned(),
+    })
 }
 
 /// The kind, or what is wrong with it.
@@ -120,6 +137,11 @@ pub(super) fn find(text: &str, policies: &Policies) -> Option<PolicyId> {
             }
     };
     policies.keys().find(is_named).cloned()
+}
+
+/// The policies in force, as the engine understands them.
+pub(super) fn understood(policies: &Policies) -> BTreeMap<PolicyId, Policy> {
+    policies.iter().filter_map(|(id, applied)| Some((id.clone(), applied.policy.clone()?))).collect()
 }
 
 /// Where the rules of the policies in force stand.

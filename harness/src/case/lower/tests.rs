@@ -262,6 +262,26 @@ keep:
     insta::assert_snapshot!(render_all(&problems, Style::Plain));
 }
 
+#[test]
+fn a_refused_policy_is_blamed_once() {
+    let problems = lower_text(
+        "title: t
+world: { pods: { a: {} } }
+steps:
+  - apply:
+      - { apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: { name: p }, spec: { egres: [] } }
+    expect:
+      a -> a:80: { client: timeout, by: 'CiliumNetworkPolicy default/p egress[0]' }
+  - delete: [CiliumNetworkPolicy default/p]
+    expect:
+      a -> a:80: ok
+",
+    )
+    .expect_err("a misspelt key");
+    let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(messages, ["unknown key `egres` in `steps[0].apply[0].spec`"]);
+}
+
 fn arbitrary_expect() -> impl Strategy<Value = Expect> {
     use egret_core::probe::{JudgedAs, Outcome};
     use egret_shared::DropReason;

@@ -53,9 +53,7 @@ pub fn checks() -> Vec<Check> {
             state: CheckState::Ok,
             advice: "namespaces, links and the datapath work: `egret test --subject lab`".into(),
         },
-        Err(error) => {
-            Check { name: "lab".into(), state: CheckState::Missing, advice: error.to_string() }
-        }
+        Err(error) => Check { name: "lab".into(), state: CheckState::Missing, advice: error.to_string() },
     });
     checks
 }
@@ -70,7 +68,11 @@ fn kernel() -> Check {
     } else {
         format!("Linux {release} is too old: the datapath needs {}.{} or newer", OLDEST.0, OLDEST.1)
     };
-    Check { name: "kernel".into(), state: if new_enough { CheckState::Ok } else { CheckState::Missing }, advice }
+    Check {
+        name: "kernel".into(),
+        state: if new_enough { CheckState::Ok } else { CheckState::Missing },
+        advice,
+    }
 }
 
 fn missing_capability() -> Option<(&'static str, &'static str)> {

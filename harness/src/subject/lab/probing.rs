@@ -150,10 +150,14 @@ fn number(peer: &Peer, port: &Port, protocol: Protocol, world: &World) -> Result
         Port::Name(name) => name,
     };
     let found = match peer {
-        Peer::Pod(pod) => world.pods.get(pod).and_then(|pod| {
-            let mut serves = pod.serves.iter();
-            serves.find(|serve| serve.protocol == protocol && serve.name.as_ref() == Some(name))
-        }).map(|serve| serve.port),
+        Peer::Pod(pod) => world
+            .pods
+            .get(pod)
+            .and_then(|pod| {
+                let mut serves = pod.serves.iter();
+                serves.find(|serve| serve.protocol == protocol && serve.name.as_ref() == Some(name))
+            })
+            .map(|serve| serve.port),
         Peer::Service(service) => world.services.get(service).and_then(|service| {
             let mut ports = service.ports.iter();
             ports.find(|port| port.protocol == protocol && port.name.as_ref() == Some(name)).map(|port| {

@@ -91,14 +91,14 @@ impl Serving {
 }
 
 fn menus(world: &World) -> BTreeMap<Owner, Menu> {
-    let authority =
-        Menu { identity: "the Internet's DNS".into(), at: Vec::new(), place: String::new() };
+    let authority = Menu { identity: "the Internet's DNS".into(), at: Vec::new(), place: String::new() };
     let hosts = world.internet.hosts.iter().map(|(address, host)| {
         let at = host.serves.iter().map(|serve| (*address, serve.clone())).collect();
         (Owner::Host(*address), Menu { identity: host_identity(*address, host), at, place: String::new() })
     });
     let pods = world.pods.iter().map(|(name, pod)| {
-        let each = |serve: &Serve| pod.addresses.iter().map(|address| (*address, serve.clone())).collect::<Vec<_>>();
+        let each =
+            |serve: &Serve| pod.addresses.iter().map(|address| (*address, serve.clone())).collect::<Vec<_>>();
         let at = pod.serves.iter().flat_map(each).collect();
         (Owner::Pod(name.clone()), Menu { identity: name.to_string(), at, place: pod.node.clone() })
     });

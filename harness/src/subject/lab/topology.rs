@@ -111,7 +111,14 @@ impl Node {
             .and_then(|()| wiring::link_node(&netns, internet, slot))
             .map_err(AgentError::system("set up a node's network"))?;
         let agent = Agent::start(&netns)?;
-        Ok(Self { netns, agent, address: None, prefixes: Vec::new(), slots: Vec::new(), interfaces: BTreeMap::new() })
+        Ok(Self {
+            netns,
+            agent,
+            address: None,
+            prefixes: Vec::new(),
+            slots: Vec::new(),
+            interfaces: BTreeMap::new(),
+        })
     }
 
     fn reconcile(

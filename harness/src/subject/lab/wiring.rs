@@ -140,14 +140,17 @@ pub(super) fn address_node(
     pod_prefixes: &[(IpAddr, u8)],
 ) -> io::Result<()> {
     let mut inside = Batch::new();
-    inside
-        .address(ETH0, address)
-        .neighbour(ETH0, GATEWAY, mac(4, slot))
-        .route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Via(GATEWAY, ETH0), Some(address));
+    inside.address(ETH0, address).neighbour(ETH0, GATEWAY, mac(4, slot)).route(
+        (Ipv4Addr::UNSPECIFIED.into(), 0),
+        Hop::Via(GATEWAY, ETH0),
+        Some(address),
+    );
     let mut outside = Batch::new();
-    outside
-        .route((address, 32), Hop::Link(port_index(slot)), None)
-        .neighbour(port_index(slot), address, mac(3, slot));
+    outside.route((address, 32), Hop::Link(port_index(slot)), None).neighbour(
+        port_index(slot),
+        address,
+        mac(3, slot),
+    );
     for prefix in pod_prefixes {
         // A pod that is not there must not send its packets back and forth between node and Internet.
         inside.route(*prefix, Hop::Unreachable, None);
