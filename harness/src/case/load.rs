@@ -98,29 +98,33 @@ pub fn load_one(found: &Found) -> Result<Loaded, Vec<Diagnostic>> {
     }
     let message = found.path.with_extension("stderr");
     let expected = std::fs::read_to_string(&message).unwrap_or_default();
-    Ok(Loaded::Refused { name: found.name.clone(), expected, actual: refusal(found) })
+    Ok(Loaded::Refused {
+        name: found.name.clone(),
+        expected,
+        actual: refusal(found).unwrap_or_else(|| "the case was not refused\n".to_owned()),
+    })
 }
 
 /// The messages of a case that must be refused, with paths relative to the cases folder, so that they are the
-/// same wherever the folder stands.
-fn refusal(found: &Found) -> String {
+/// same wherever the folder stands; `None` when it is not refused.
+fn refusal(found: &Found) -> Option<String> {
     let files = Files { base: found.root.clone(), root: PathBuf::new() };
     let path = found.path.strip_prefix(&found.root).unwrap_or(&found.path);
-    match lower(&found.name, path, &files) {
-        Ok(_) => "the case was not refused\n".to_owned(),
-        Err(problems) => render_all(&problems, Style::Plain),
-    }
+    lower(&found.name, path, &files).err().map(|problems| render_all(&problems, Style::Plain))
 }
 
-/// Writes the messages of refused cases as they are now; see `EGRET_BLESS`.
+/// Writes the messages of refused cases as they are now; see `EGRET_BLESS`. A case that is not refused has no
+/// message, and its file stays as it is.
 ///
 /// # Errors
 /// A file cannot be written.
 pub fn bless(found: &[Found]) -> Result<(), std::io::Error> {
-    found
-        .iter()
-        .filter(|case| case.must_be_refused)
-        .try_for_each(|case| std::fs::write(case.path.with_extension("stderr"), refusal(case)))
+    for case in found.iter().filter(|case| case.must_be_refused) {
+        if let Some(message) = refusal(case) {
+            std::fs::write(case.path.with_extension("stderr"), message)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether `EGRET_BLESS` asks for messages to be rewritten.
@@ -226,7 +230,8 @@ fn one(root: &Path, path: &Path) -> Found {
         .collect();
     Found {
         name: parts.join("/"),
-        must_be_refused: parts.contains(&REFUSED),
+        // A folder, not a case that happens to have the name.
+        must_be_refused: parts.split_last().is_some_and(|(_, folders)| folders.contains(&REFUSED)),
         path: path.to_owned(),
         root: root.to_owned(),
     }

@@ -39,6 +39,9 @@ fn refused_cases_say_what_they_must() {
         count += 1;
     }
     assert!(count >= 9, "the corpus holds {count} refused cases");
+    // A case that is only called so is an ordinary one.
+    let named = find(&corpus(), &["cilium-network-policy/l7-dns/refused".to_owned()]).expect("found");
+    assert!(!named[0].must_be_refused);
 }
 
 #[test]
