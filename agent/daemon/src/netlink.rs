@@ -65,11 +65,15 @@ impl Batch {
         Self::default()
     }
 
-    /// A veth pair, both ends up: `near` in the batch's namespace, `far` born in `other`.
+    /// A veth pair: `near`, up, in the batch's namespace; `far`, down, born in `other`.
+    ///
+    /// The kernel brings the far end up only once it knows the near one, which is after this request.
     pub fn veth(&mut self, near: &VethEnd<'_>, far: &VethEnd<'_>, other: BorrowedFd<'_>) -> &mut Self {
         let mut peer = end(far);
         peer.attributes.push(LinkAttribute::NetNsFd(other.as_raw_fd()));
         let mut link = end(near);
+        link.header.flags = LinkFlags::Up;
+        link.header.change_mask = LinkFlags::Up;
         link.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
@@ -228,8 +232,6 @@ fn await_answers(socket: &Socket, names: &[String]) -> io::Result<()> {
 fn end(end: &VethEnd<'_>) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.header.index = end.index;
-    message.header.flags = LinkFlags::Up;
-    message.header.change_mask = LinkFlags::Up;
     message.attributes =
         vec![LinkAttribute::IfName(end.name.to_owned()), LinkAttribute::Address(end.mac.to_vec())];
     message

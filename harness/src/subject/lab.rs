@@ -87,9 +87,9 @@ fn environment(error: &AgentError) -> SubjectError {
 fn raise_limits() {
     use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        drop(setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+        let _refused = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    drop(setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY));
+    let _refused = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
 }
 
 /// For `map_err`: the subject's error, naming what was being done.
@@ -149,7 +149,7 @@ impl Lab {
             self.topology.agents().map(|agent| std::os::fd::AsRawFd::as_raw_fd(agent)).collect();
         if rings != self.rings.iter().map(|ring| ring.get_ref().0).collect::<Vec<_>>() {
             self.rings.clear();
-            self.rings = rings.into_iter().map(|ring| AsyncFd::new(Ring(ring))).collect::<Result<_, _>>()?;
+            self.rings = rings.into_iter().map(|ring| AsyncFd::register(Ring(ring))).collect::<Result<_, _>>()?;
         }
         drop(guard);
         self.runtime.block_on(self.serving.reconcile(world, &self.topology))?;

@@ -51,7 +51,6 @@ struct Running {
     attempts: Rc<RefCell<Vec<Attempt>>>,
     give_up: oneshot::Sender<()>,
     report: JoinHandle<Result<Report, ProbeError>>,
-    endpoint: Option<ObjectName>,
 }
 
 /// Turns a probe into addresses and sockets' places.
@@ -202,7 +201,7 @@ pub(super) async fn probe(
     for (index, running) in dropped {
         if !patient {
             // The client is gone if it has answered in the meantime.
-            drop(running.give_up.send(()));
+            let _gone = running.give_up.send(());
         }
         reports.insert(index, ended(running.report.await)?);
     }
@@ -220,7 +219,6 @@ fn start(plan: Plan) -> Running {
     let attempts = Rc::new(RefCell::new(Vec::new()));
     let (give_up, given_up) = oneshot::channel::<()>();
     let log = Rc::clone(&attempts);
-    let endpoint = plan.endpoint.clone();
     let report = tokio::task::spawn_local(async move {
         let network = Inside(plan.netns);
         let client = Client {
@@ -238,7 +236,7 @@ fn start(plan: Plan) -> Running {
         };
         run(&client, &plan.exchange, &mut started, give_up).await
     });
-    Running { attempts, give_up, report, endpoint }
+    Running { attempts, give_up, report }
 }
 
 /// Waits until a probe has its outcome (`Some`), or its current packets were dropped (`None`).

@@ -89,7 +89,7 @@ pub(super) fn address_pod(
 ) -> io::Result<()> {
     if before != Some(after) {
         let mut inside = Batch::new();
-        inside.address(ETH0, after);
+        inside.up(ETH0).address(ETH0, after);
         if let Some(before) = before {
             // After the new one: with its last address an interface loses its routes.
             inside.remove_address(ETH0, before);
@@ -146,7 +146,7 @@ pub(super) fn address_node(
         Some(address),
     );
     let mut outside = Batch::new();
-    outside.route((address, 32), Hop::Link(port_index(slot)), None).neighbour(
+    outside.up(port_index(slot)).route((address, 32), Hop::Link(port_index(slot)), None).neighbour(
         port_index(slot),
         address,
         mac(3, slot),
