@@ -10,6 +10,8 @@ mod select;
 mod test;
 mod validate;
 
+use std::io::Write;
+
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::diagnostic::{self, Style};
@@ -89,6 +91,16 @@ pub fn main() -> Exit {
         Command::Completions(arguments) => completions::run(&arguments),
     };
     ended.unwrap_or_else(|error| fail(&error))
+}
+
+/// Writes a command's whole output. Who stops reading, as `head` does, has what he wanted.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// A document for programs, as text.
+fn json(document: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(document).expect("plain structs of text always serialise") + "\n"
 }
 
 /// Prints an error as a person needs it.

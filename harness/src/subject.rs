@@ -117,7 +117,7 @@ pub fn choose(kind: SubjectKind, options: LabOptions) -> Result<Chosen, SubjectE
         SubjectKind::Lab => Lab::new(options).map(lab),
         SubjectKind::Auto => Ok(match lab::available().and_then(|()| Lab::new(options)) {
             Ok(ready) => lab(ready),
-            Err(problem) => model(Some(format!("{problem}; until then the model answers"))),
+            Err(problem) => model(Some(format!("{problem}; this run asks the model"))),
         }),
     }
 }

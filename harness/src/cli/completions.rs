@@ -15,6 +15,8 @@ pub(super) struct Arguments {
 
 #[expect(clippy::unnecessary_wraps, reason = "every command has the same shape")]
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "egret", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "egret", &mut script);
+    super::print(&String::from_utf8_lossy(&script));
     Ok(Exit::Passed)
 }

@@ -19,13 +19,10 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         advice: "runs everywhere: `egret test --subject model`".into(),
     };
     let checks: Vec<Check> = std::iter::once(model).chain(lab::checks()).collect();
-    match arguments.format {
-        TableFormat::Text => print!("{}", table(&checks)),
-        TableFormat::Json => {
-            let document = serde_json::to_string_pretty(&checks);
-            println!("{}", document.expect("plain structs of text always serialise"));
-        }
-    }
+    super::print(&match arguments.format {
+        TableFormat::Text => table(&checks),
+        TableFormat::Json => super::json(&checks),
+    });
     let complete = checks.iter().all(|check| check.state == CheckState::Ok);
     if complete { Exit::Passed } else { Exit::Environment }
 }

@@ -32,16 +32,13 @@ struct Row<'a> {
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
     let cases = select::load(&arguments.cases, &arguments.filters)?;
     let rows: Vec<Row<'_>> = cases.iter().map(row).collect();
-    match arguments.format {
+    super::print(&match arguments.format {
         TableFormat::Text => {
             let width = rows.iter().map(|row| row.name.len()).max().unwrap_or_default();
-            rows.iter().for_each(|row| println!("{:<width$}  {}", row.name, row.title));
+            rows.iter().map(|row| format!("{:<width$}  {}\n", row.name, row.title)).collect()
         }
-        TableFormat::Json => {
-            let document = serde_json::to_string_pretty(&rows);
-            println!("{}", document.expect("plain structs of text always serialise"));
-        }
-    }
+        TableFormat::Json => super::json(&rows),
+    });
     Ok(Exit::Passed)
 }
 

@@ -6,6 +6,6 @@ use crate::exit::Exit;
 
 #[expect(clippy::unnecessary_wraps, reason = "every command has the same shape")]
 pub(super) fn run() -> Result<Exit, Error> {
-    println!("{:#}", case::json_schema());
+    super::print(&super::json(&case::json_schema()));
     Ok(Exit::Passed)
 }

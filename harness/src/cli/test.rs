@@ -71,8 +71,9 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Error> {
         Some(folder) => Artifacts::All(folder),
         None => Artifacts::Failed(Artifacts::DEFAULT.into()),
     };
+    // Monitor lines go where the bar would be drawn.
+    let mut terminal = Terminal::new(arguments.monitor.is_empty());
     let mut recorder = Recorder::new(artifacts, arguments.monitor);
-    let mut terminal = Terminal::new();
     let model = (!chosen.is_model).then(subject::Model::boxed);
     let report = Suite::new(chosen.subject, model, options).run(&cases, chosen.note, &mut |mut event| {
         recorder.tell(&mut event);

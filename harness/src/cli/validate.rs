@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
     if !problems.is_empty() {
         return Err(Error::Input(problems));
     }
-    println!("{} right", count(right, "document"));
+    super::print(&format!("{} right\n", count(right, "document")));
     Ok(Exit::Passed)
 }
 

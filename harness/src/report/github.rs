@@ -36,7 +36,8 @@ impl Job {
     /// The summary cannot be written.
     pub fn report(&self, report: &RunReport) -> Result<(), Error> {
         if self.annotates {
-            print!("{}", annotations(report));
+            // Lost only when nobody reads the job's output any more.
+            let _ = std::io::stdout().write_all(annotations(report).as_bytes());
         }
         self.summary.as_deref().map_or(Ok(()), |path| append(path, report))
     }

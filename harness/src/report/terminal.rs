@@ -1,6 +1,7 @@
 //! The report for a person at a terminal: one line per case, a table for each probe that is not as expected.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,10 +21,12 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// A report on standard output, with the progress bar on standard error.
+    /// A report on standard output. With a `bar`, progress is drawn on standard error where that is a terminal.
     #[must_use]
-    pub fn new() -> Self {
-        // Without a terminal indicatif draws nothing.
+    pub fn new(bar: bool) -> Self {
+        if !bar {
+            return Self { bar: ProgressBar::hidden() };
+        }
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         Self { bar: ProgressBar::new(0).with_style(style) }
@@ -35,27 +38,26 @@ impl Terminal {
             Event::RunStarted { note, cases, .. } => {
                 self.bar.set_length(*cases as u64);
                 if let Some(note) = note {
-                    self.bar.suspend(|| anstream::eprintln!("{ODD}note:{ODD:#} {note}"));
+                    anstream::eprintln!("{ODD}note:{ODD:#} {note}");
                 }
             }
             Event::CaseStarted { name } => self.bar.set_message((*name).to_owned()),
             Event::StepStarted { .. } | Event::StepFinished { .. } => {}
             Event::CaseFinished { report, .. } => {
                 self.bar.inc(1);
-                self.bar.suspend(|| anstream::print!("{}", case(report)));
+                self.bar.suspend(|| print(&case(report)));
             }
             Event::RunFinished(report) => {
                 self.bar.finish_and_clear();
-                anstream::print!("{}", summary(report));
+                print(&summary(report));
             }
         }
     }
 }
 
-impl Default for Terminal {
-    fn default() -> Self {
-        Self::new()
-    }
+/// A reader that has gone, as in `egret test | head`, must not keep the run from its exit code.
+fn print(text: &str) {
+    let _ = anstream::stdout().write_all(text.as_bytes());
 }
 
 /// One case: a line, and below it what is not as expected.
