@@ -1,7 +1,11 @@
 //! The command as a user meets it: messages and exit codes.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use egret::flows::broadcast::Broadcast;
+use egret::flows::monitor::EventType;
 
 const DENY_ALL: &str = "\
 apiVersion: networking.k8s.io/v1
@@ -223,4 +227,28 @@ fn the_schema_is_printed() {
     let output = egret(folder.path(), &["schema"]);
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(schema["properties"]["steps"].is_object());
+}
+
+#[test]
+fn a_monitor_prints_what_runs_on_this_machine_say() {
+    let mut monitor = Command::new(env!("CARGO_BIN_EXE_egret"))
+        .args(["monitor", "--type", "drop"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It listens before it says so.
+    let mut said = String::new();
+    BufReader::new(monitor.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("Listening for events"), "{said}");
+
+    let mut run = Broadcast::default();
+    run.look();
+    let own = format!("run {}", std::process::id());
+    run.write(EventType::Trace, &format!("{own} trace"));
+    run.write(EventType::Drop, &format!("{own} drop"));
+    let mut lines = BufReader::new(monitor.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert_eq!(lines.find(|line| line.starts_with(&own)), Some(format!("{own} drop")));
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
 }
