@@ -70,13 +70,19 @@ impl Environment {
         }
     }
 
-    /// What a trial that cannot run ends as.
-    fn ignored(&self, reason: String) -> Result<Completion, Failed> {
-        if self.nextest || self.strict {
-            return Err(Failed::from(format!("may not be ignored here: {reason}")));
-        }
-        Ok(Completion::ignored_with(reason))
+    /// What a trial ends as when its subject cannot run here.
+    fn cannot_run(&self, reason: String) -> Result<Completion, Failed> {
+        if self.strict { Err(may_not(&reason)) } else { self.ignored(reason) }
     }
+
+    /// What a trial ends as when it asks more than its subject can do.
+    fn ignored(&self, reason: String) -> Result<Completion, Failed> {
+        if self.nextest { Err(may_not(&reason)) } else { Ok(Completion::ignored_with(reason)) }
+    }
+}
+
+fn may_not(reason: &str) -> Failed {
+    Failed::from(format!("may not be ignored here: {reason}"))
 }
 
 fn trials(folder: &Path, arguments: &Arguments) -> Result<Vec<Trial>, Error> {
@@ -112,16 +118,16 @@ fn trial(
     let barred = environment.barred.clone().filter(|_| is_lab);
     // Nextest asks for the names of ignored trials and never starts them. Libtest-mimic leaves out the reason of
     // a trial that is ignored from the start, so otherwise it is the trial that says it.
-    let ignored = (list || environment.nextest) && !environment.strict && (barred.is_some() || missing);
+    let ignored = (missing || (barred.is_some() && !environment.strict)) && (list || environment.nextest);
     let (worker, environment) = (Arc::clone(worker), environment.clone());
     let name = format!("{}::{name}", worker.subject());
     let trial = Trial::ignorable_test(name, move || {
         if let Some(reason) = barred {
-            return environment.ignored(reason);
+            return environment.cannot_run(reason);
         }
         match worker.run(index) {
             Ok(report) => completion(&report, &environment),
-            Err(reason) => environment.ignored(reason),
+            Err(reason) => environment.cannot_run(reason),
         }
     });
     Some(trial.with_ignored_flag(ignored))
