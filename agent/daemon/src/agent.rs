@@ -5,7 +5,7 @@ mod proxies;
 mod state;
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use egret_core::flow::Flow;
@@ -138,9 +138,9 @@ impl Agent {
     }
 }
 
-impl AsRawFd for Agent {
+impl AsFd for Agent {
     /// Readable when a packet was judged that somebody may be waiting for.
-    fn as_raw_fd(&self) -> RawFd {
-        self.events.as_raw_fd()
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
     }
 }

@@ -90,6 +90,13 @@ impl Batch {
         self.push(RouteNetlinkMessage::SetLink(link), 0, format!("bring interface {index} up"))
     }
 
+    /// Deletes a link, both ends of a pair.
+    pub fn delete_link(&mut self, index: u32) -> &mut Self {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        self.push(RouteNetlinkMessage::DelLink(link), 0, format!("delete interface {index}"))
+    }
+
     /// An address with its whole length as prefix: no route comes with it.
     pub fn address(&mut self, index: u32, address: IpAddr) -> &mut Self {
         let mut message = AddressMessage::default();

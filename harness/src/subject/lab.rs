@@ -17,7 +17,6 @@ use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Probe};
 use egret_core::{Desired, World};
 use egret_probe::ProbeError;
-use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
@@ -39,8 +38,9 @@ pub struct LabOptions {
 
 /// The lab of one process: its networks, agents and servers are kept from case to case.
 pub struct Lab {
-    // Before the topology: a ring's registration must end before its agent closes the descriptor.
-    rings: Vec<AsyncFd<Ring>>,
+    rings: Vec<Ring>,
+    /// The generation of agents that the rings belong to.
+    generation: u64,
     serving: Serving,
     topology: Topology,
     world: World,
@@ -128,6 +128,7 @@ impl Lab {
             .map_err(failed::<io::Error>("start the lab"))?;
         Ok(Self {
             rings: Vec::new(),
+            generation: 0,
             serving: Serving::new(),
             topology: Topology::new().map_err(|error| environment(&error))?,
             world: World::default(),
@@ -144,14 +145,11 @@ impl Lab {
             return Ok(());
         }
         self.topology.reconcile(world)?;
-        let guard = self.runtime.enter();
-        let rings: Vec<_> =
-            self.topology.agents().map(|agent| std::os::fd::AsRawFd::as_raw_fd(agent)).collect();
-        if rings != self.rings.iter().map(|ring| ring.get_ref().0).collect::<Vec<_>>() {
-            self.rings.clear();
-            self.rings = rings.into_iter().map(|ring| AsyncFd::register(Ring(ring))).collect::<Result<_, _>>()?;
+        let _inside = self.runtime.enter();
+        if self.generation != self.topology.generation() {
+            self.rings = self.topology.agents().map(|agent| probing::ring(agent)).collect::<Result<_, _>>()?;
+            self.generation = self.topology.generation();
         }
-        drop(guard);
         self.runtime.block_on(self.serving.reconcile(world, &self.topology))?;
         self.world = world.clone();
         Ok(())

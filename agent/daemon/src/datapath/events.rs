@@ -1,6 +1,6 @@
 //! The ring buffer of flow records.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use aya::Ebpf;
 use aya::maps::{MapData, RingBuf};
@@ -32,10 +32,10 @@ impl Events {
     }
 }
 
-impl AsRawFd for Events {
+impl AsFd for Events {
     /// Readable when a record was written that somebody may be waiting for.
-    fn as_raw_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
     }
 }
 

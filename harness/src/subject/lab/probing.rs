@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use egret_agent::Netns;
+use egret_agent::{Agent, Netns};
 use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Peer, Port, Probe, Request, Source};
 use egret_core::world::{DNS_AUTHORITY, TargetPort, World};
@@ -27,13 +28,18 @@ use super::topology::Topology;
 /// How long the dropped probes of a step wait together for an answer that must not come.
 const GRACE: Duration = Duration::from_millis(10);
 
-/// A ring buffer's descriptor, which its agent owns.
-pub(super) struct Ring(pub(super) RawFd);
+/// Tells when an agent has news.
+pub(super) type Ring = AsyncFd<OwnedFd>;
 
-impl AsRawFd for Ring {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
-    }
+/// Registers an agent with the calling thread's runtime.
+///
+/// # Errors
+/// When the process has no descriptors left.
+pub(super) fn ring(agent: &Agent) -> io::Result<Ring> {
+    #![expect(unsafe_code, reason = "tokio cannot know that a descriptor stays the same")]
+    let descriptor = agent.as_fd().try_clone_to_owned()?;
+    // SAFETY: the descriptor is owned by the registration and is the same as long as that lives.
+    Ok(unsafe { AsyncFd::register(descriptor) }?)
 }
 
 /// What a probe needs beside the client's place in the network.
@@ -174,7 +180,7 @@ fn number(peer: &Peer, port: &Port, protocol: Protocol, world: &World) -> Result
 /// Must run inside a `LocalSet`. Patient clients wait out their own time limits.
 pub(super) async fn probe(
     plans: Vec<Plan>,
-    rings: &[AsyncFd<Ring>],
+    rings: &[Ring],
     patient: bool,
     mut drain: impl FnMut() -> Vec<Flow>,
 ) -> Result<(Vec<Observation>, Vec<Flow>), LabError> {
@@ -242,7 +248,7 @@ fn start(plan: Plan) -> Running {
 /// Waits until a probe has its outcome (`Some`), or its current packets were dropped (`None`).
 async fn decide(
     running: &mut Running,
-    rings: &[AsyncFd<Ring>],
+    rings: &[Ring],
     flows: &mut Vec<Flow>,
     drain: &mut impl FnMut() -> Vec<Flow>,
 ) -> Result<Option<Report>, LabError> {
@@ -264,7 +270,7 @@ async fn decide(
 }
 
 /// Returns when a ring buffer has news.
-pub(super) async fn readable(rings: &[AsyncFd<Ring>]) {
+pub(super) async fn readable(rings: &[Ring]) {
     let waits = rings.iter().map(|ring| {
         let wait: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async {
             if let Ok(mut guard) = ring.readable().await {

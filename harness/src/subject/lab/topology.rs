@@ -14,6 +14,8 @@ pub(super) struct Topology {
     pub(super) internet: Netns,
     hosts: BTreeSet<IpAddr>,
     nodes: Vec<Node>,
+    /// Grows with every agent that starts.
+    generation: u64,
     /// Nodes of the present world, by name.
     names: BTreeMap<String, usize>,
 }
@@ -41,7 +43,7 @@ impl Topology {
         let internet = Netns::new().map_err(AgentError::system("make a network namespace"))?;
         wiring::prepare(&internet, true).map_err(AgentError::system("set up the Internet's network"))?;
         let nodes = vec![Node::new(0, &internet)?];
-        Ok(Self { internet, hosts: BTreeSet::new(), nodes, names: BTreeMap::new() })
+        Ok(Self { internet, hosts: BTreeSet::new(), nodes, generation: 1, names: BTreeMap::new() })
     }
 
     /// Makes the networks what a world needs; what is there already is used.
@@ -51,9 +53,12 @@ impl Topology {
         for (slot, (name, node)) in world.nodes.iter().enumerate() {
             if slot == self.nodes.len() {
                 self.nodes.push(Node::new(slot, &self.internet)?);
+                self.generation = self.generation.saturating_add(1);
             }
             let Some(place) = self.nodes.get_mut(slot) else { continue };
-            place.reconcile(slot, node, &self.internet)?;
+            if place.reconcile(slot, node, &self.internet)? {
+                self.generation = self.generation.saturating_add(1);
+            }
             let pods = world.pods.iter().filter(|(_, pod)| pod.node == *name && !pod.host_network);
             place.reconcile_pods(pods.filter_map(|(pod, spec)| Some((pod, *spec.addresses.first()?))))?;
         }
@@ -82,10 +87,14 @@ impl Topology {
         Ok(revision)
     }
 
-    /// The agents of the present world's nodes, in order of the nodes' names.
+    /// Changes when [`Topology::agents`] are others than before.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Every agent, also those of nodes that the present world does not use.
     pub(super) fn agents(&mut self) -> impl Iterator<Item = &mut Agent> {
-        let used = self.names.len();
-        self.nodes.iter_mut().take(used).map(|node| &mut node.agent)
+        self.nodes.iter_mut().map(|node| &mut node.agent)
     }
 
     /// The network of a node.
@@ -121,27 +130,31 @@ impl Node {
         })
     }
 
+    /// Gives the node its addresses; says whether it has a new agent since.
     fn reconcile(
         &mut self,
         slot: usize,
         node: &egret_core::world::Node,
         internet: &Netns,
-    ) -> Result<(), AgentError> {
-        let Some(address) = node.addresses.first().copied() else { return Ok(()) };
+    ) -> Result<bool, AgentError> {
+        let mut fresh = false;
+        let Some(address) = node.addresses.first().copied() else { return Ok(fresh) };
         let prefixes: Vec<(IpAddr, u8)> =
             node.pod_cidrs.iter().map(|prefix| (prefix.network(), prefix.prefix_len())).collect();
         if self.address == Some(address) && self.prefixes == prefixes {
-            return Ok(());
+            return Ok(fresh);
         }
         if self.address.is_some() {
             // Another world numbers its nodes differently: start over rather than unpick every route.
+            wiring::unlink_node(&self.netns).map_err(AgentError::system("cut a node off the Internet"))?;
             *self = Self::new(slot, internet)?;
+            fresh = true;
         }
         wiring::address_node(&self.netns, internet, slot, address, &prefixes)
             .map_err(AgentError::system(format!("give a node the address {address}")))?;
         self.address = Some(address);
         self.prefixes = prefixes;
-        Ok(())
+        Ok(fresh)
     }
 
     /// Puts each pod into a slot: the one that it has, one with its address, or any; vacates the others.

@@ -128,6 +128,14 @@ pub(super) fn link_node(node: &Netns, internet: &Netns, slot: usize) -> io::Resu
         .send(node)
 }
 
+/// Cuts a node off the Internet, for good: its place can be taken by another.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn unlink_node(node: &Netns) -> io::Result<()> {
+    Batch::new().delete_link(ETH0).send(node)
+}
+
 /// Gives a node its address, and both sides the routes to each other.
 ///
 /// # Errors
