@@ -238,6 +238,3 @@ fn is_port(known: &crate::world::ServicePort, port: &Port, protocol: Protocol) -
 fn dns_service() -> ObjectName {
     ObjectName::new("kube-system", "kube-dns")
 }
-
-#[cfg(test)]
-mod tests;

@@ -157,6 +157,3 @@ pub fn understand(document: &Document) -> Result<rule::Policy, Vec<InvalidSpec>>
     };
     check.finish(rule::Policy { id: document.id(), sections })
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,0 @@
-//! Whole probes through the model.

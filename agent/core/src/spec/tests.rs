@@ -1,1 +1,0 @@
-//! What documents mean, and which are refused with which words.
