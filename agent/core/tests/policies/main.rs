@@ -1,6 +1,9 @@
 //! The core from outside: documents in, probes and writes out.
 
 mod documents;
+mod flat;
+mod gapless;
+mod generate;
 
 mod semantics;
 mod tutorial;
