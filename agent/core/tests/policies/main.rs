@@ -5,6 +5,7 @@ mod flat;
 mod gapless;
 mod generate;
 
+mod numbers;
 mod semantics;
 mod tutorial;
 mod world;
