@@ -1,0 +1,18 @@
+//! The core from outside: documents in, probes and writes out.
+
+#[path = "policies/documents.rs"]
+mod documents;
+#[path = "policies/flat.rs"]
+mod flat;
+#[path = "policies/gapless.rs"]
+mod gapless;
+#[path = "policies/generate.rs"]
+mod generate;
+#[path = "policies/numbers.rs"]
+mod numbers;
+#[path = "policies/semantics.rs"]
+mod semantics;
+#[path = "policies/tutorial.rs"]
+mod tutorial;
+#[path = "policies/world.rs"]
+mod world;
