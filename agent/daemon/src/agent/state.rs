@@ -1,6 +1,6 @@
 //! A node's state between two changes, and the one path by which a change reaches the maps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use egret_core::compile::{Allocator, compile};
@@ -64,13 +64,11 @@ impl State {
     ) -> Result<u64, AgentError> {
         node.clone_into(&mut self.node);
         let before = std::mem::replace(&mut self.interfaces, interfaces.clone());
-        // Deletions find the interface of a pod that is gone.
-        let mut known = before;
-        known.extend(interfaces.clone());
         self.desired = desired.clone();
         let now = self.now();
         self.names.expire(now);
-        self.recompile(&known)?;
+        self.recompile()?;
+        self.move_endpoints(&before)?;
         self.revision = self.revision.saturating_add(1);
         Ok(self.revision)
     }
@@ -79,8 +77,7 @@ impl State {
     pub(super) fn learn(&mut self, name: &str, addresses: &[IpAddr], ttl: u32) -> Result<(), AgentError> {
         let now = self.now();
         if self.names.learn(name, addresses, ttl, now) {
-            let interfaces = self.interfaces.clone();
-            self.recompile(&interfaces)?;
+            self.recompile()?;
         }
         Ok(())
     }
@@ -89,8 +86,7 @@ impl State {
     pub(super) fn expire(&mut self) -> Result<(), AgentError> {
         let now = self.now();
         if self.names.expire(now) {
-            let interfaces = self.interfaces.clone();
-            self.recompile(&interfaces)?;
+            self.recompile()?;
         }
         Ok(())
     }
@@ -103,22 +99,21 @@ impl State {
 
     pub(super) fn forget(&mut self) -> Result<(), AgentError> {
         self.names = Names::default();
-        let interfaces = self.interfaces.clone();
-        self.recompile(&interfaces)?;
+        self.recompile()?;
         self.datapath.maps.forget_connections()
     }
 
     /// Desired state and learned names to map entries, and the difference into the maps.
-    fn recompile(&mut self, interfaces: &BTreeMap<ObjectName, u32>) -> Result<(), AgentError> {
+    fn recompile(&mut self) -> Result<(), AgentError> {
         let compiled = compile(&self.desired, &self.node, &self.names, &mut self.numbers);
         for write in diff(&self.compiled, &compiled) {
-            self.write(write, interfaces)?;
+            self.write(write)?;
         }
         self.compiled = compiled;
         Ok(())
     }
 
-    fn write(&mut self, write: MapWrite, interfaces: &BTreeMap<ObjectName, u32>) -> Result<(), AgentError> {
+    fn write(&mut self, write: MapWrite) -> Result<(), AgentError> {
         let maps = &mut self.datapath.maps;
         match write {
             MapWrite::PutPolicy { key, prefix, entry } => maps.put_policy(key, prefix, entry),
@@ -128,14 +123,29 @@ impl State {
             MapWrite::PutService(key, entry) => maps.put_service(key, entry),
             MapWrite::DeleteService(key) => maps.delete_service(key),
             MapWrite::PutEndpoint(name, endpoint) => {
-                let interface = interfaces.get(&name).ok_or(AgentError::NoInterface(name))?;
+                let interface = self.interfaces.get(&name).ok_or(AgentError::NoInterface(name))?;
                 maps.put_endpoint(*interface, row(&endpoint))
             }
-            MapWrite::DeleteEndpoint(name) => {
-                let interface = interfaces.get(&name).ok_or(AgentError::NoInterface(name))?;
-                maps.delete_endpoint(*interface)
+            // Rows belong to interfaces: `move_endpoints` knows which of them still have a pod.
+            MapWrite::DeleteEndpoint(_) => Ok(()),
+        }
+    }
+
+    /// Gives every interface the row of the pod that it has now; `before` is what pods had before.
+    fn move_endpoints(&mut self, before: &BTreeMap<ObjectName, u32>) -> Result<(), AgentError> {
+        let maps = &mut self.datapath.maps;
+        for (pod, interface) in &self.interfaces {
+            if let Some(endpoint) = self.compiled.endpoints.get(pod)
+                && before.get(pod) != Some(interface)
+            {
+                maps.put_endpoint(*interface, row(endpoint))?;
             }
         }
+        let used: BTreeSet<u32> = self.interfaces.values().copied().collect();
+        for interface in before.values().filter(|interface| !used.contains(interface)) {
+            maps.delete_endpoint(*interface)?;
+        }
+        Ok(())
     }
 
     /// What a record says, with its numbers resolved; `None` for bytes that are no IP packet.

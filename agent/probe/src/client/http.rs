@@ -38,8 +38,12 @@ pub(super) fn request(http: &Http, to: &Target, port: u16) -> Result<Request<Ful
     if port != 80 {
         host = format!("{host}:{port}");
     }
-    let mut request =
-        Request::builder().method(http.method.as_str()).uri(&http.path).header(header::HOST, host);
+    // One request for each connection: a probe's packets end with it.
+    let mut request = Request::builder()
+        .method(http.method.as_str())
+        .uri(&http.path)
+        .header(header::HOST, host)
+        .header(header::CONNECTION, "close");
     for (name, value) in &http.headers {
         request = request.header(name, value);
     }
@@ -74,6 +78,7 @@ pub(super) async fn exchange(
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| stop(remote, error))?;
     let mut connection = pin!(connection);
+    let mut closed_by_peer = false;
     let mut talk = pin!(async move {
         let response = sender.send_request(request).await?;
         let (head, body) = response.into_parts();
@@ -84,12 +89,20 @@ pub(super) async fn exchange(
     let head = tokio::select! {
         biased;
         head = &mut talk => head,
-        closed = &mut connection => match closed {
-            Ok(()) => talk.await,
-            Err(error) => Err(error),
-        },
+        closed = &mut connection => {
+            closed_by_peer = true;
+            match closed {
+                Ok(()) => talk.await,
+                Err(error) => Err(error),
+            }
+        }
     }
     .map_err(|error| stop(remote, error))?;
+    if !closed_by_peer {
+        // Until the server has closed its side: whatever it sends later, the client's kernel would still answer,
+        // perhaps under the next step's policy. How it closes is no part of the answer.
+        let _closed: Result<(), hyper::Error> = connection.await;
+    }
     if head.status != StatusCode::OK {
         return Ok(Outcome::Http(head.status.as_u16()));
     }

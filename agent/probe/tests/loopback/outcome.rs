@@ -173,7 +173,7 @@ async fn the_request_arrives_as_written() {
     assert_eq!(
         request,
         format!(
-            "POST /items?n=1 HTTP/1.1\r\nhost: {}:{port}\r\nx-token: 42\r\ncontent-length: 5\r\n\r\nhello",
+            "POST /items?n=1 HTTP/1.1\r\nhost: {}:{port}\r\nconnection: close\r\nx-token: 42\r\ncontent-length: 5\r\n\r\nhello",
             server()
         )
     );

@@ -186,15 +186,19 @@ pub(super) async fn probe(
 ) -> Result<(Vec<Observation>, Vec<Flow>), LabError> {
     let mut flows = Vec::new();
     let mut reports: BTreeMap<usize, Report> = BTreeMap::new();
-    let mut endpoints = Vec::new();
+    // Each probe's client, and the flows that were seen while it was being decided: those are its own.
+    let mut watched = Vec::new();
     let mut dropped: Vec<(usize, Running)> = Vec::new();
     for (index, plan) in plans.into_iter().enumerate() {
-        endpoints.push(plan.endpoint.clone());
+        let endpoint = plan.endpoint.clone();
+        let seen_before = flows.len();
         let mut running = start(plan);
         match decide(&mut running, rings, &mut flows, &mut drain).await? {
             Some(report) => drop(reports.insert(index, report)),
             None => dropped.push((index, running)),
         }
+        flows.extend(drain());
+        watched.push((endpoint, seen_before..flows.len()));
     }
     if !patient && !dropped.is_empty() {
         // Everybody is decided; whoever was dropped has the same short time to prove the datapath wrong.
@@ -212,12 +216,14 @@ pub(super) async fn probe(
         reports.insert(index, ended(running.report.await)?);
     }
     flows.extend(drain());
-    flows.sort_by_key(|flow| flow.time);
     let observations = reports
         .values()
-        .zip(&endpoints)
-        .map(|(report, endpoint)| join::observe(endpoint.as_ref(), report, &flows))
+        .zip(watched)
+        .map(|(report, (endpoint, own))| {
+            join::observe(endpoint.as_ref(), report, flows.get(own).unwrap_or_default())
+        })
         .collect();
+    flows.sort_by_key(|flow| flow.time);
     Ok((observations, flows))
 }
 
