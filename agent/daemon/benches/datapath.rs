@@ -3,8 +3,10 @@
 //! `BPF_PROG_TEST_RUN` times the program inside the kernel. Every row runs in the same process on the same
 //! object; "entry" is an ARP frame, which the program lets pass after reading its Ethernet type.
 
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/datapath/bench.rs"]
 mod bench;
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/datapath/frames.rs"]
 mod frames;
 

@@ -105,6 +105,19 @@ impl Datapath {
     }
 }
 
+/// Every program and map that the kernel holds now, anybody's, as `program 12 "from_container"`.
+///
+/// What the kernel does not let the caller see is left out: without CAP_BPF, everything.
+#[must_use]
+pub fn inventory() -> Vec<String> {
+    let programs = aya::programs::loaded_programs().filter_map(Result::ok);
+    let maps = aya::maps::loaded_maps().filter_map(Result::ok);
+    programs
+        .map(|program| format!("program {} {:?}", program.id(), program.name_as_str().unwrap_or_default()))
+        .chain(maps.map(|map| format!("map {} {:?}", map.id(), map.name_as_str().unwrap_or_default())))
+        .collect()
+}
+
 /// Reads the kernel's type information ahead of the first load, on the calling thread.
 pub fn warm() {
     let mut loader = LOADER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

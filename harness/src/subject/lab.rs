@@ -147,7 +147,8 @@ impl Lab {
         self.topology.reconcile(world)?;
         let _inside = self.runtime.enter();
         if self.generation != self.topology.generation() {
-            self.rings = self.topology.agents().map(|agent| probing::ring(agent)).collect::<Result<_, _>>()?;
+            self.rings =
+                self.topology.agents().map(|agent| probing::ring(agent)).collect::<Result<_, _>>()?;
             self.generation = self.topology.generation();
         }
         self.runtime.block_on(self.serving.reconcile(world, &self.topology))?;
