@@ -14,6 +14,8 @@ mod policies;
 mod services;
 #[path = "datapath/shapes.rs"]
 mod shapes;
+#[path = "../../../ebpf/shared/tests/decide/table.rs"]
+mod table;
 
 use bench::Bench;
 use libtest_mimic::{Arguments, Failed, Trial};

@@ -2,10 +2,12 @@
 
 use aya_ebpf::programs::TcContext;
 use egret_shared::decide::conntrack::open;
-use egret_shared::{Address, CtEntry, CtStatus, Direction, DropReason, Endpoint, FlowRecord, Side, Verdict};
+use egret_shared::{
+    Address, CtEntry, CtStatus, Direction, DropReason, Endpoint, FlowRecord, Identity, Side, Verdict,
+};
 
-use crate::emit::Report;
 use crate::packet::{Frame, Packet, parse};
+use crate::work::Work;
 use crate::{conntrack, ipcache, maps, policy, redirect, service};
 
 /// Decides one packet that a pod sends.
@@ -20,36 +22,39 @@ use crate::{conntrack, ipcache, maps, policy, redirect, service};
 /// # Errors
 /// Why the packet is dropped before or by policy.
 #[inline(always)]
-pub fn judge(ctx: &TcContext, report: &mut Report) -> Result<Verdict, DropReason> {
-    let mut packet = match parse(ctx)? {
-        Frame::Ip(packet) => packet,
-        Frame::Arp => {
-            report.silent = true;
-            return Ok(Verdict::Forwarded);
-        }
-    };
+pub fn judge(ctx: &TcContext, work: &mut Work) -> Result<Verdict, DropReason> {
+    if parse(ctx, &mut work.packet)? == Frame::Arp {
+        work.report.silent = 1;
+        return Ok(Verdict::Forwarded);
+    }
+    work.settle();
     let endpoint = endpoint(ctx)?;
-    report.endpoint = endpoint.id;
-    report.source.0 = endpoint.identity;
-    if packet.source != endpoint.ipv4 || endpoint.ipv4 == Address::default() {
+    work.report.endpoint = endpoint.id;
+    work.report.source = endpoint.identity;
+    if work.packet.source != endpoint.ipv4 || endpoint.ipv4 == Address::default() {
         return Err(DropReason::InvalidSourceIp);
     }
     let policy = endpoint.policy[Direction::Egress as usize];
     if policy != 0 {
-        report.flags |= FlowRecord::ENFORCED;
+        work.report.flags |= FlowRecord::ENFORCED;
     }
     let now = conntrack::now()?;
-    let mut tracked = established(&packet, now);
+    let mut tracked = established(&work.packet, now);
     if !tracked {
-        if let Some(verdict) = answer(ctx, &packet, report, now) {
-            return Ok(verdict);
+        if answer(ctx, work, now) {
+            return Ok(Verdict::Forwarded);
         }
-        report.frontend = service::to_backend(ctx, &mut packet, now)?;
+        service::to_backend(ctx, work, now)?;
+        work.settle();
         // Packets for a service are tracked by its backend.
-        tracked = report.frontend.is_some() && established(&packet, now);
+        tracked = work.report.has_frontend() && established(&work.packet, now);
     }
-    report.destination = ipcache::identity_of(&packet.destination);
-    ask(ctx, &packet, policy, tracked, report, now)
+    if tracked {
+        work.report.status = CtStatus::Established as u8;
+    }
+    work.report.destination = ipcache::identity_of(&work.packet.destination).0;
+    work.settle();
+    ask(ctx, work, policy, now)
 }
 
 /// Whether a packet belongs to a connection that the pod opened.
@@ -71,53 +76,43 @@ pub fn endpoint(ctx: &TcContext) -> Result<Endpoint, DropReason> {
     unsafe { maps::ENDPOINTS.get(ifindex) }.copied().ok_or(DropReason::NoConfiguration)
 }
 
-/// Step 3: the packet answers a connection that the pod accepted, or reports an error about one.
+/// Step 3: whether the packet answers a connection that the pod accepted, or reports an error about one.
 #[inline(always)]
-fn answer(ctx: &TcContext, packet: &Packet, report: &mut Report, now: u64) -> Option<Verdict> {
-    if conntrack::may_reply(packet) {
-        let key = conntrack::reply_key(packet, Side::Server);
-        if let Some(entry) = conntrack::touch(&key, packet, true, now) {
-            report.status = CtStatus::Reply;
-            report.destination = ipcache::identity_of(&packet.destination);
-            if entry.flags & CtEntry::FROM_PROXY != 0 {
-                redirect::deliver_locally(ctx);
-            }
-            return Some(Verdict::Forwarded);
+fn answer(ctx: &TcContext, work: &mut Work, now: u64) -> bool {
+    let Work { packet, report } = work;
+    let reply = if conntrack::may_reply(packet) {
+        conntrack::touch(&conntrack::reply_key(packet, Side::Server), packet, true, now)
+    } else {
+        None
+    };
+    if let Some(entry) = reply {
+        report.status = CtStatus::Reply as u8;
+        if entry.flags & CtEntry::FROM_PROXY != 0 {
+            redirect::deliver_locally(ctx);
         }
+    } else if conntrack::is_related(ctx, packet, Side::Server, Side::Client, now) {
+        report.status = CtStatus::Related as u8;
+    } else {
+        return false;
     }
-    if conntrack::is_related(ctx, packet, Side::Server, Side::Client, now) {
-        report.status = CtStatus::Related;
-        report.destination = ipcache::identity_of(&packet.destination);
-        return Some(Verdict::Forwarded);
-    }
-    None
+    report.destination = ipcache::identity_of(&packet.destination).0;
+    true
 }
 
 /// Asks policy, and remembers a new connection.
 #[inline(always)]
-fn ask(
-    ctx: &TcContext,
-    packet: &Packet,
-    policy: u32,
-    tracked: bool,
-    report: &mut Report,
-    now: u64,
-) -> Result<Verdict, DropReason> {
-    if tracked {
-        report.status = CtStatus::Established;
-    }
-    let decision = policy::judge(policy, report.destination, packet);
+fn ask(ctx: &TcContext, work: &mut Work, policy: u32, now: u64) -> Result<Verdict, DropReason> {
+    let Work { packet, report } = work;
+    let decision = policy::judge(policy, Identity(report.destination), packet);
     report.rule = decision.rule;
-    report.match_type = decision.match_type;
+    report.match_type = decision.match_type as u8;
     if let Verdict::Dropped(reason) = decision.verdict {
         return Err(reason);
     }
-    if !tracked && conntrack::may_open(packet) {
+    if report.status == CtStatus::New as u8 && conntrack::may_open(packet) {
         let mut entry = open(decision.rule);
-        if let Some(frontend) = report.frontend {
-            entry.nat_address = frontend.address;
-            entry.nat_port = frontend.port;
-        }
+        entry.nat_address = report.frontend;
+        entry.nat_port = report.frontend_port;
         if matches!(decision.verdict, Verdict::Redirected(_)) {
             entry.flags |= CtEntry::PROXIED;
         }

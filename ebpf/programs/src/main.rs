@@ -15,35 +15,36 @@ mod policy;
 mod redirect;
 mod service;
 mod to_container;
+mod work;
 
 use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_SHOT};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use egret_shared::{Direction, Verdict};
+use egret_shared::{Direction, DropReason, Verdict};
+
+use work::Work;
 
 /// tc ingress of the node's end: packets that the pod sends.
 #[classifier]
 pub fn from_container(ctx: TcContext) -> i32 {
-    let mut report = emit::Report::new(Direction::Egress);
-    let verdict = from_container::judge(&ctx, &mut report).unwrap_or_else(Verdict::Dropped);
-    finish(&ctx, &report, verdict)
+    let Some(work) = Work::start(Direction::Egress) else { return TC_ACT_SHOT };
+    let verdict = from_container::judge(&ctx, work);
+    finish(&ctx, work, verdict)
 }
 
 /// tc egress of the node's end: packets that the pod receives.
 #[classifier]
 pub fn to_container(ctx: TcContext) -> i32 {
-    let mut report = emit::Report::new(Direction::Ingress);
-    let verdict = to_container::judge(&ctx, &mut report).unwrap_or_else(Verdict::Dropped);
-    finish(&ctx, &report, verdict)
+    let Some(work) = Work::start(Direction::Ingress) else { return TC_ACT_SHOT };
+    let verdict = to_container::judge(&ctx, work);
+    finish(&ctx, work, verdict)
 }
 
 #[inline(always)]
-fn finish(ctx: &TcContext, report: &emit::Report, verdict: Verdict) -> i32 {
-    emit::record(ctx, report, verdict);
-    match verdict {
-        Verdict::Dropped(_) => TC_ACT_SHOT,
-        Verdict::Forwarded | Verdict::Redirected(_) => TC_ACT_OK,
-    }
+fn finish(ctx: &TcContext, work: &mut Work, verdict: Result<Verdict, DropReason>) -> i32 {
+    work.conclude(verdict);
+    emit::record(ctx, &work.report);
+    if work.report.verdict < 0 { TC_ACT_SHOT } else { TC_ACT_OK }
 }
 
 #[cfg(not(test))]

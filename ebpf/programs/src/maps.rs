@@ -7,6 +7,8 @@ use egret_shared::{
     ServiceKey,
 };
 
+use crate::work::Work;
+
 /// Interface index to endpoint.
 #[map]
 pub static ENDPOINTS: HashMap<u32, Endpoint> = HashMap::with_max_entries(1024, 0);
@@ -38,6 +40,10 @@ pub static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 /// What was decided about packets.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// Each CPU's working memory.
+#[map]
+pub static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
 
 /// Records that found the ring buffer full.
 #[map]

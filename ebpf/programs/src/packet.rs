@@ -17,7 +17,8 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPE_ARP: u16 = 0x0806;
 
 /// What the datapath reads of a packet.
-#[derive(Clone, Copy)]
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
 pub struct Packet {
     /// Source address.
     pub source: Address,
@@ -33,19 +34,27 @@ pub struct Packet {
     pub tcp_flags: u8,
     /// ICMP type; 0 for other protocols.
     pub icmp_type: u8,
-    /// Offset of the transport header from the start of the frame.
-    pub transport: usize,
+    /// Offset of the transport header from the start of the frame; see [`Packet::transport`].
+    transport: u16,
 }
 
 /// What stands behind the Ethernet header.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Frame {
     /// An IP packet.
-    Ip(Packet),
+    Ip,
     /// ARP, which no policy concerns.
     Arp,
 }
 
 impl Packet {
+    /// Offset of the transport header from the start of the frame in bytes: two IPv4 headers with all options
+    /// and what lies around them stay below the bound, which is the verifier's proof.
+    #[inline(always)]
+    pub fn transport(&self) -> usize {
+        (self.transport & 0x1ff) as usize
+    }
+
     /// The port that policy sees, in host order: the destination port, or the ICMP type.
     #[inline(always)]
     pub fn policy_port(&self) -> u16 {
@@ -63,15 +72,18 @@ impl Packet {
     }
 }
 
-/// Reads the headers of a frame.
+/// Reads the headers of a frame into `packet`.
 ///
 /// # Errors
 /// The reason to drop it: a family, protocol or shape that the datapath does not know.
 #[inline(always)]
-pub fn parse(ctx: &TcContext) -> Result<Frame, DropReason> {
+pub fn parse(ctx: &TcContext, packet: &mut Packet) -> Result<Frame, DropReason> {
     let ethertype: [u8; 2] = load(ctx, 12).ok_or(DropReason::InvalidPacket)?;
     match u16::from_be_bytes(ethertype) {
-        ETHERTYPE_IPV4 => parse_ipv4(ctx, ETHERNET).map(Frame::Ip),
+        ETHERTYPE_IPV4 => {
+            *packet = parse_ipv4(ctx, ETHERNET)?;
+            Ok(Frame::Ip)
+        }
         ETHERTYPE_ARP => Ok(Frame::Arp),
         ETHERTYPE_IPV6 => Err(DropReason::UnsupportedL3),
         _ => Err(DropReason::UnsupportedL2),
@@ -84,7 +96,7 @@ pub fn parse(ctx: &TcContext) -> Result<Frame, DropReason> {
 /// As for [`parse`].
 #[inline(always)]
 pub fn parse_inner(ctx: &TcContext, error: &Packet) -> Result<Packet, DropReason> {
-    parse_ipv4(ctx, error.transport + 8)
+    parse_ipv4(ctx, error.transport() + 8)
 }
 
 #[inline(always)]
@@ -108,7 +120,7 @@ fn parse_ipv4(ctx: &TcContext, at: usize) -> Result<Packet, DropReason> {
         destination_port: [0; 2],
         tcp_flags: 0,
         icmp_type: 0,
-        transport: at + header_length,
+        transport: (at + header_length) as u16,
     };
     parse_transport(ctx, &mut packet, at == ETHERNET)?;
     Ok(packet)
@@ -119,11 +131,11 @@ fn parse_ipv4(ctx: &TcContext, at: usize) -> Result<Packet, DropReason> {
 fn parse_transport(ctx: &TcContext, packet: &mut Packet, whole: bool) -> Result<(), DropReason> {
     match packet.protocol {
         protocol::TCP | protocol::UDP | protocol::SCTP => {
-            let [s0, s1, d0, d1]: [u8; 4] = load(ctx, packet.transport).ok_or(DropReason::CtTruncated)?;
+            let [s0, s1, d0, d1]: [u8; 4] = load(ctx, packet.transport()).ok_or(DropReason::CtTruncated)?;
             packet.source_port = [s0, s1];
             packet.destination_port = [d0, d1];
             if whole && packet.protocol == protocol::TCP {
-                let head: [u8; TCP_FLAGS_END] = load(ctx, packet.transport).ok_or(DropReason::CtTruncated)?;
+                let head: [u8; TCP_FLAGS_END] = load(ctx, packet.transport()).ok_or(DropReason::CtTruncated)?;
                 let [.., flags] = head;
                 packet.tcp_flags = flags;
             }
@@ -131,7 +143,7 @@ fn parse_transport(ctx: &TcContext, packet: &mut Packet, whole: bool) -> Result<
         }
         protocol::ICMP => {
             let [kind, _, _, _, i0, i1]: [u8; 6] =
-                load(ctx, packet.transport).ok_or(DropReason::CtTruncated)?;
+                load(ctx, packet.transport()).ok_or(DropReason::CtTruncated)?;
             packet.icmp_type = kind;
             if kind == ICMP_ECHO || kind == ICMP_ECHO_REPLY {
                 packet.source_port = [i0, i1];

@@ -7,6 +7,7 @@ use egret_shared::{Address, CtEntry, CtKey, DropReason, ServiceEntry, ServiceKey
 use crate::conntrack;
 use crate::maps::SERVICES;
 use crate::packet::{ETHERNET, Packet};
+use crate::work::Work;
 
 /// Length of an IPv4 address, as the checksum helpers want it.
 const ADDRESS: u64 = 4;
@@ -32,13 +33,14 @@ pub struct Frontend {
 
 /// Sends a packet for a service address to one of its backends; other packets are left alone.
 ///
-/// A connection keeps its backend for as long as it lives.
+/// A connection keeps its backend for as long as it lives. The report notes what the client used.
 ///
 /// # Errors
 /// [`DropReason::NoBackend`], or the packet could not be rewritten.
 #[inline(always)]
-pub fn to_backend(ctx: &TcContext, packet: &mut Packet, now: u64) -> Result<Option<Frontend>, DropReason> {
-    let Some(head) = SERVICES.get_ptr(key(packet, 0)) else { return Ok(None) };
+pub fn to_backend(ctx: &TcContext, work: &mut Work, now: u64) -> Result<(), DropReason> {
+    let Work { packet, report } = work;
+    let Some(head) = SERVICES.get_ptr(key(packet, 0)) else { return Ok(()) };
     // SAFETY: a map value lives as long as the program runs.
     let count = unsafe { (*head).count } as u32;
     let tracked = conntrack::forward_key(packet, Side::Service);
@@ -52,9 +54,11 @@ pub fn to_backend(ctx: &TcContext, packet: &mut Packet, now: u64) -> Result<Opti
     };
     let frontend = Frontend { address: packet.destination, port: packet.destination_port };
     rewrite(ctx, packet, &frontend, IP_DESTINATION, 2, &address, port)?;
+    report.frontend = frontend.address;
+    report.frontend_port = frontend.port;
     packet.destination = address;
     packet.destination_port = port;
-    Ok(Some(frontend))
+    Ok(())
 }
 
 /// Gives a reply the service address that its client had used.
@@ -117,8 +121,8 @@ fn rewrite(
     let (old_address, new_address) = (old.address.v4_octets(), address.v4_octets());
     let (from, to) = (u32::from_ne_bytes(old_address) as u64, u32::from_ne_bytes(new_address) as u64);
     let (checksum, mangled) = match packet.protocol {
-        protocol::TCP => (packet.transport + 16, 0),
-        protocol::UDP => (packet.transport + 6, MANGLED_0),
+        protocol::TCP => (packet.transport() + 16, 0),
+        protocol::UDP => (packet.transport() + 6, MANGLED_0),
         _ => return Err(DropReason::WriteError),
     };
     let write = || -> Result<(), i64> {
@@ -127,7 +131,7 @@ fn rewrite(
         ctx.l4_csum_replace(checksum, from_port, to_port, 2 | mangled)?;
         ctx.l3_csum_replace(ETHERNET + IP_CHECKSUM, from, to, ADDRESS)?;
         ctx.store(ETHERNET + ip, &new_address, 0)?;
-        ctx.store(packet.transport + transport, &port, 0)
+        ctx.store(packet.transport() + transport, &port, 0)
     };
     write().map_err(|_| DropReason::WriteError)
 }

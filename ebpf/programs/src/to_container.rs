@@ -3,11 +3,11 @@
 use aya_ebpf::programs::TcContext;
 use egret_shared::decide::conntrack::open;
 use egret_shared::{
-    CtEntry, CtStatus, Direction, DropReason, FlowRecord, MARK_FROM_PROXY, MARK_MASK, Side, Verdict,
+    CtEntry, CtStatus, Direction, DropReason, FlowRecord, Identity, MARK_FROM_PROXY, MARK_MASK, Side, Verdict,
 };
 
-use crate::emit::Report;
-use crate::packet::{Frame, Packet, parse};
+use crate::packet::{Frame, parse};
+use crate::work::Work;
 use crate::{conntrack, from_container, ipcache, policy, service};
 
 /// Decides one packet that is for a pod.
@@ -19,79 +19,76 @@ use crate::{conntrack, from_container, ipcache, policy, service};
 /// # Errors
 /// Why the packet is dropped before or by policy.
 #[inline(always)]
-pub fn judge(ctx: &TcContext, report: &mut Report) -> Result<Verdict, DropReason> {
-    let mut packet = match parse(ctx)? {
-        Frame::Ip(packet) => packet,
-        Frame::Arp => {
-            report.silent = true;
-            return Ok(Verdict::Forwarded);
-        }
-    };
-    let endpoint = from_container::endpoint(ctx)?;
-    report.endpoint = endpoint.id;
-    report.destination.0 = endpoint.identity;
-    report.source = ipcache::identity_of(&packet.source);
-    let policy = endpoint.policy[Direction::Ingress as usize];
-    if policy != 0 {
-        report.flags |= FlowRecord::ENFORCED;
-    }
-    let now = conntrack::now()?;
-    if answer(ctx, &mut packet, report, now)? {
+pub fn judge(ctx: &TcContext, work: &mut Work) -> Result<Verdict, DropReason> {
+    if parse(ctx, &mut work.packet)? == Frame::Arp {
+        work.report.silent = 1;
         return Ok(Verdict::Forwarded);
     }
-    ask(ctx, &packet, policy, report, now)
+    work.settle();
+    let endpoint = from_container::endpoint(ctx)?;
+    work.report.endpoint = endpoint.id;
+    work.report.destination = endpoint.identity;
+    work.report.source = ipcache::identity_of(&work.packet.source).0;
+    let policy = endpoint.policy[Direction::Ingress as usize];
+    if policy != 0 {
+        work.report.flags |= FlowRecord::ENFORCED;
+    }
+    // SAFETY: the context is the program's own.
+    let mark = unsafe { (*ctx.skb.skb).mark };
+    if mark & MARK_MASK == MARK_FROM_PROXY {
+        work.report.flags |= FlowRecord::FROM_PROXY;
+    }
+    work.settle();
+    let now = conntrack::now()?;
+    if answer(ctx, work, now)? {
+        return Ok(Verdict::Forwarded);
+    }
+    work.settle();
+    ask(work, policy, now)
 }
 
 /// Step 2: whether the packet answers a connection that the pod opened, or reports an error about one.
 #[inline(always)]
-fn answer(ctx: &TcContext, packet: &mut Packet, report: &mut Report, now: u64) -> Result<bool, DropReason> {
-    if conntrack::may_reply(packet) {
-        let key = conntrack::reply_key(packet, Side::Client);
-        if let Some(entry) = conntrack::touch(&key, packet, true, now) {
-            report.status = CtStatus::Reply;
-            service::from_backend(ctx, packet, &entry)?;
-            return Ok(true);
-        }
-    }
-    if conntrack::is_related(ctx, packet, Side::Client, Side::Server, now) {
-        report.status = CtStatus::Related;
+fn answer(ctx: &TcContext, work: &mut Work, now: u64) -> Result<bool, DropReason> {
+    let Work { packet, report } = work;
+    let reply = if conntrack::may_reply(packet) {
+        conntrack::touch(&conntrack::reply_key(packet, Side::Client), packet, true, now)
+    } else {
+        None
+    };
+    if let Some(entry) = reply {
+        report.status = CtStatus::Reply as u8;
+        service::from_backend(ctx, packet, &entry)?;
         return Ok(true);
     }
-    Ok(false)
+    let related = conntrack::is_related(ctx, packet, Side::Client, Side::Server, now);
+    if related {
+        report.status = CtStatus::Related as u8;
+    }
+    Ok(related)
 }
 
 /// Step 3.
 #[inline(always)]
-fn ask(
-    ctx: &TcContext,
-    packet: &Packet,
-    policy: u32,
-    report: &mut Report,
-    now: u64,
-) -> Result<Verdict, DropReason> {
-    // SAFETY: the context is the program's own.
-    let mark = unsafe { (*ctx.skb.skb).mark };
-    let from_proxy = mark & MARK_MASK == MARK_FROM_PROXY;
-    if from_proxy {
-        report.flags |= FlowRecord::FROM_PROXY;
-    }
+fn ask(work: &mut Work, policy: u32, now: u64) -> Result<Verdict, DropReason> {
+    let Work { packet, report } = work;
     let key = conntrack::forward_key(packet, Side::Server);
-    let tracked = if conntrack::may_open(packet) { conntrack::touch(&key, packet, false, now) } else { None };
-    if tracked.is_some() {
-        report.status = CtStatus::Established;
+    let tracked = conntrack::may_open(packet) && conntrack::touch(&key, packet, false, now).is_some();
+    if tracked {
+        report.status = CtStatus::Established as u8;
     }
-    let decision = policy::judge(policy, report.source, packet);
+    let decision = policy::judge(policy, Identity(report.source), packet);
     report.rule = decision.rule;
-    report.match_type = decision.match_type;
+    report.match_type = decision.match_type as u8;
     match decision.verdict {
         Verdict::Dropped(reason) => return Err(reason),
         // No proxy takes connections on their way in yet, and the core gives no such entry.
         Verdict::Redirected(_) => return Err(DropReason::NoProxyForProtocol),
         Verdict::Forwarded => {}
     }
-    if tracked.is_none() && conntrack::may_open(packet) {
+    if !tracked && conntrack::may_open(packet) {
         let mut entry = open(decision.rule);
-        if from_proxy {
+        if report.flags & FlowRecord::FROM_PROXY != 0 {
             entry.flags |= CtEntry::FROM_PROXY;
         }
         conntrack::create(&key, entry, packet, now)?;

@@ -1,12 +1,17 @@
 //! The policy decision in the kernel.
 
 use egret_shared::decide::conntrack::tcp::SYN;
-use egret_shared::{Action, Author, Direction, DropReason, FlowRecord, Identity, MatchType, protocol};
+use egret_shared::{
+    Action, Author, Direction, DropReason, FlowRecord, Identity, MatchType, Verdict, protocol,
+};
+use ipnet::IpNet;
 use libtest_mimic::Failed;
+use std::net::IpAddr;
 
 use super::Body;
 use super::bench::{Bench, EGRESS, INGRESS, PEER, PEER_IDENTITY, POD, POD_IDENTITY, Row, same};
 use super::frames::{echo, tcp, udp};
+use super::table;
 
 pub(crate) const ALL: &[(&str, Body)] = &[
     ("without a policy everything passes, and nobody is its author", unenforced),
@@ -15,6 +20,7 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("a deny stands above a narrower allow", deny_wins),
     ("ICMP is matched by its type", icmp_type),
     ("an outside address is the world", world),
+    ("the kernel decides every case of the shared table as the model does", shared_table),
 ];
 
 /// An allow of one TCP port for one peer.
@@ -88,5 +94,38 @@ fn world(bench: &mut Bench) -> Result<(), Failed> {
     let ran = bench.run(Direction::Egress, &tcp((POD, 40000), ("203.0.113.7".parse()?, 443), SYN))?;
     same("match", ran.forwarded()?.match_type, MatchType::L3Only as u8)?;
     bench.run(Direction::Egress, &tcp((POD, 40000), (PEER, 443), SYN))?.dropped(DropReason::PolicyDenied)?;
+    Ok(())
+}
+
+/// The same table that `ebpf/shared` runs over the same source on the host.
+fn shared_table(bench: &mut Bench) -> Result<(), Failed> {
+    for case in table::CASES {
+        for row in case.rows {
+            let (key, prefix) = row.key();
+            bench.datapath.maps.put_policy(key, prefix, row.entry())?;
+        }
+        bench.datapath.maps.put_ipcache(IpNet::from(IpAddr::V4(PEER)), case.peer)?;
+        bench.datapath.maps.forget_connections()?;
+        bench.enforce(0, case.policy)?;
+        let frame = match case.protocol {
+            protocol::TCP => tcp((POD, 40000), (PEER, case.port), SYN),
+            protocol::UDP => udp((POD, 40000), (PEER, case.port)),
+            protocol::ICMP => echo(POD, PEER, u8::try_from(case.port)?, 77),
+            other => return Err(format!("{}: no frame for protocol {other}", case.name).into()),
+        };
+        // A test run has no proxy to redirect to, which is the next thing to go wrong.
+        let expected = match case.verdict {
+            Verdict::Redirected(_) => Verdict::Dropped(DropReason::SocketLookupFailed),
+            verdict @ (Verdict::Forwarded | Verdict::Dropped(_)) => verdict,
+        };
+        let ran = bench.run(Direction::Egress, &frame)?;
+        let record = ran.record.ok_or("there is no record")?;
+        let got = (Verdict::from_number(record.verdict), record.rule, record.match_type);
+        same(case.name, got, (Some(expected), case.rule, case.match_type as u8))?;
+        for row in case.rows {
+            let (key, prefix) = row.key();
+            bench.datapath.maps.delete_policy(key, prefix)?;
+        }
+    }
     Ok(())
 }
