@@ -10,7 +10,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourHeader, NeighbourMessage, NeighbourState,
@@ -26,6 +26,9 @@ use crate::netns::Netns;
 
 /// Index of the loopback interface in every namespace.
 pub const LOOPBACK: u32 = 1;
+
+/// How often a link is asked for before it counts as one that stays down; each ask waits for the kernel.
+const ASKS: u32 = 100_000;
 
 /// A hardware address.
 pub type Mac = [u8; 6];
@@ -185,16 +188,8 @@ impl Batch {
         let mut buffer = Vec::new();
         let mut names = Vec::with_capacity(self.requests.len());
         for (sequence, (payload, flags, what)) in self.requests.drain(..).enumerate() {
-            let mut header = NetlinkHeader::default();
-            header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-            header.sequence_number = u32::try_from(sequence).unwrap_or(u32::MAX);
-            let mut message = NetlinkMessage::new(header, NetlinkPayload::from(payload));
-            message.finalize();
-            let start = buffer.len();
-            buffer.resize(start + message.buffer_len(), 0);
-            if let Some(room) = buffer.get_mut(start..) {
-                message.serialize(room);
-            }
+            let sequence = u32::try_from(sequence).unwrap_or(u32::MAX);
+            buffer.extend(serialize(payload, NLM_F_REQUEST | NLM_F_ACK | flags, sequence));
             names.push(what);
         }
         socket.send(&buffer, 0)?;
@@ -209,6 +204,48 @@ impl Batch {
         self.requests.push((message, flags, what));
         self
     }
+}
+
+/// Returns when a link passes packets.
+///
+/// A link whose other end comes up is activated by the kernel a moment later, and until then it drops what it is
+/// given without a word. Asking takes the lock under which that happens; since Linux 6.8 it also makes it happen.
+///
+/// # Errors
+/// When there is no such link, or its other end stays down.
+pub fn await_link(netns: &Netns, index: u32) -> io::Result<()> {
+    let socket = netns.enter(|| Socket::new(NETLINK_ROUTE))?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    for _ in 0..ASKS {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        socket.send(&serialize(RouteNetlinkMessage::GetLink(link), NLM_F_REQUEST, 0), 0)?;
+        let (datagram, _) = socket.recv_from_full()?;
+        let answer =
+            NetlinkMessage::<RouteNetlinkMessage>::deserialize(&datagram).map_err(io::Error::other)?;
+        match answer.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                if link.attributes.contains(&LinkAttribute::OperState(State::Up)) {
+                    return Ok(());
+                }
+            }
+            NetlinkPayload::Error(error) => return Err(error.to_io()),
+            _ => {}
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, format!("interface {index} does not come up")))
+}
+
+/// A request as bytes.
+fn serialize(payload: RouteNetlinkMessage, flags: u16, sequence: u32) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = flags;
+    header.sequence_number = sequence;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(payload));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    bytes
 }
 
 fn await_answers(socket: &Socket, names: &[String]) -> io::Result<()> {

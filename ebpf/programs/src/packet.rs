@@ -135,7 +135,8 @@ fn parse_transport(ctx: &TcContext, packet: &mut Packet, whole: bool) -> Result<
             packet.source_port = [s0, s1];
             packet.destination_port = [d0, d1];
             if whole && packet.protocol == protocol::TCP {
-                let head: [u8; TCP_FLAGS_END] = load(ctx, packet.transport()).ok_or(DropReason::CtTruncated)?;
+                let head: [u8; TCP_FLAGS_END] =
+                    load(ctx, packet.transport()).ok_or(DropReason::CtTruncated)?;
                 let [.., flags] = head;
                 packet.tcp_flags = flags;
             }

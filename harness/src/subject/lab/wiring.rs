@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use egret_agent::Netns;
-use egret_agent::netlink::{Batch, Hop, LOOPBACK, Mac, VethEnd};
+use egret_agent::netlink::{Batch, Hop, LOOPBACK, Mac, VethEnd, await_link};
 use egret_shared::{MARK_MASK, MARK_TO_PROXY};
 
 /// The next hop of every pod and node: an address that nobody owns and everybody can reach (RFC 3927).
@@ -98,6 +98,8 @@ pub(super) fn address_pod(
             .neighbour(ETH0, GATEWAY, mac(1, slot))
             .route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Via(GATEWAY, ETH0), None)
             .send(pod)?;
+        await_link(pod, ETH0)?;
+        await_link(node, port_index(slot))?;
     }
     Batch::new()
         .route((after, 32), Hop::Link(port_index(slot)), Some(node_address))
@@ -165,7 +167,9 @@ pub(super) fn address_node(
         outside.route(*prefix, Hop::Via(address, port_index(slot)), None);
     }
     inside.send(node)?;
-    outside.send(internet)
+    outside.send(internet)?;
+    await_link(node, ETH0)?;
+    await_link(internet, port_index(slot))
 }
 
 /// Adds and removes addresses of hosts on the Internet.
