@@ -11,6 +11,18 @@
 //! | predict | desired states and probes -> [`probe::Observation`] | [`model`] |
 #![no_std]
 #![forbid(unsafe_code)]
+// A panic here would take a node's policy down or hide a verdict: what may fail returns an error. Tests may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 extern crate alloc;
 

@@ -60,10 +60,10 @@ fn datapath(criterion: &mut Criterion) {
         bench.enforce(policies.0, policies.1).expect("the endpoint can be written");
         bench.run(Direction::Egress, &frames::tcp((POD, 40000), (PEER, 80), SYN)).expect("a test run");
         group.bench_function(format!("egress, established, {name}"), |b| {
-            b.iter_custom(|n| run(&mut bench, Direction::Egress, &established, n))
+            b.iter_custom(|n| run(&mut bench, Direction::Egress, &established, n));
         });
         group.bench_function(format!("ingress, reply, {name}"), |b| {
-            b.iter_custom(|n| run(&mut bench, Direction::Ingress, &reply, n))
+            b.iter_custom(|n| run(&mut bench, Direction::Ingress, &reply, n));
         });
     }
     group.finish();

@@ -9,6 +9,19 @@
 //!
 //! Everything is held by file descriptors: when the process ends, by whatever signal, the kernel takes it all back.
 
+// A panic here would take a node's policy down or hide a verdict: what may fail returns an error. Tests may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 pub mod agent;
 pub mod clock;
 pub mod datapath;

@@ -223,14 +223,13 @@ pub fn await_link(netns: &Netns, index: u32) -> io::Result<()> {
         let (datagram, _) = socket.recv_from_full()?;
         let answer =
             NetlinkMessage::<RouteNetlinkMessage>::deserialize(&datagram).map_err(io::Error::other)?;
-        match answer.payload {
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                if link.attributes.contains(&LinkAttribute::OperState(State::Up)) {
-                    return Ok(());
-                }
-            }
-            NetlinkPayload::Error(error) => return Err(error.to_io()),
-            _ => {}
+        if let NetlinkPayload::Error(error) = &answer.payload {
+            return Err(error.to_io());
+        }
+        if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = &answer.payload
+            && link.attributes.contains(&LinkAttribute::OperState(State::Up))
+        {
+            return Ok(());
         }
     }
     Err(io::Error::new(io::ErrorKind::TimedOut, format!("interface {index} does not come up")))

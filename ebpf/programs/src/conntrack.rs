@@ -99,7 +99,7 @@ pub fn is_related(ctx: &TcContext, packet: &Packet, forward: Side, reply: Side, 
 #[inline(always)]
 pub fn create(key: &CtKey, mut entry: CtEntry, packet: &Packet, now: u64) -> Result<(), DropReason> {
     count(&mut entry, packet.protocol, packet.tcp_flags, false, now);
-    CONNTRACK.insert(key, &entry, 0).map_err(|_| DropReason::CtInsertFailed)
+    CONNTRACK.insert(key, entry, 0).map_err(|_| DropReason::CtInsertFailed)
 }
 
 #[inline(always)]

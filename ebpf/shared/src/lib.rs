@@ -15,6 +15,18 @@
 //! Nothing here allocates, panics or depends on another crate. Byte order stands in each field's
 //! documentation; every layout is free of hidden padding and is pinned by `tests/layout.rs`.
 #![no_std]
+// A panic here would take a node's policy down or hide a verdict: what may fail returns an error. Tests may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 mod address;
 pub mod conntrack;
