@@ -20,7 +20,7 @@ mod tests;
 mod upstream;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use egret_core::Protocol;
@@ -52,6 +52,12 @@ pub trait DnsPolicy: Send + Sync + 'static {
     /// Learns an answer to a query that was let through. The answer leaves when this returns, so the maps have to
     /// hold its addresses by then. Answers with an error code or without addresses are told too.
     fn answered(&self, query: &Query, answer: &DnsAnswer);
+
+    /// The address in whose name the server is asked: the client's own where the datapath hands the answer back
+    /// to the proxy, else one of the node's, to which the answer comes by itself.
+    fn asks_as(&self, query: &Query) -> IpAddr {
+        query.client.ip()
+    }
 
     /// The query was answered with REFUSED.
     fn refused(&self, query: &Query);

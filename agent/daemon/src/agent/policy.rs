@@ -1,5 +1,6 @@
 //! The DNS proxy's questions, answered from the node's state.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use egret_core::Protocol;
@@ -38,6 +39,15 @@ impl DnsPolicy for NodePolicy {
         let flow = flow(&state, query, rule, Some(answer.clone()));
         drop(state);
         self.0.requests().push(flow);
+    }
+
+    fn asks_as(&self, query: &Query) -> IpAddr {
+        let state = self.0.state();
+        let here =
+            state.desired.world.pod_at(query.server.ip()).is_some_and(|(_, pod)| pod.node == state.node);
+        let node = state.desired.world.nodes.get(&state.node).and_then(|node| node.addresses.first());
+        // Cilium's transparent mode, too, is for servers in the cluster only.
+        node.filter(|_| !here).copied().unwrap_or_else(|| query.client.ip())
     }
 
     fn refused(&self, _query: &Query) {

@@ -210,7 +210,7 @@ impl Shared {
         let Ok(_permit) = self.in_flight.try_acquire() else {
             return message::refusal(bytes, Rcode::SERVFAIL);
         };
-        match upstream::ask(self.path, query, bytes, udp_size).await {
+        match upstream::ask(self.path, self.policy.asks_as(query), query, bytes, udp_size).await {
             Asked::Answer(bytes, answer) => {
                 self.policy.answered(query, &answer);
                 Some(bytes)

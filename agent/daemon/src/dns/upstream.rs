@@ -26,13 +26,13 @@ pub(super) enum Asked {
     Failed,
 }
 
-/// Asks the query's server with the query's own bytes.
-pub(super) async fn ask(path: Path, query: &Query, bytes: &[u8], udp_size: u16) -> Asked {
+/// Asks the query's server with the query's own bytes, in the name of `source`.
+pub(super) async fn ask(path: Path, source: IpAddr, query: &Query, bytes: &[u8], udp_size: u16) -> Asked {
     let asking = async {
         if query.protocol == Protocol::Tcp {
-            ask_tcp(path, query, bytes).await
+            ask_tcp(path, source, query, bytes).await
         } else {
-            ask_udp(path, query, bytes, udp_size).await
+            ask_udp(path, source, query, bytes, udp_size).await
         }
     };
     match tokio::time::timeout(PATIENCE, asking).await {
@@ -42,8 +42,14 @@ pub(super) async fn ask(path: Path, query: &Query, bytes: &[u8], udp_size: u16) 
     }
 }
 
-async fn ask_udp(path: Path, query: &Query, bytes: &[u8], udp_size: u16) -> io::Result<(Vec<u8>, DnsAnswer)> {
-    let socket = socket(path, Type::DGRAM, query)?;
+async fn ask_udp(
+    path: Path,
+    source: IpAddr,
+    query: &Query,
+    bytes: &[u8],
+    udp_size: u16,
+) -> io::Result<(Vec<u8>, DnsAnswer)> {
+    let socket = socket(path, Type::DGRAM, source)?;
     socket.connect(&query.server.into())?;
     // Sent before the runtime knows the socket, which would first wait to hear that it is writable.
     socket.send(bytes)?;
@@ -59,8 +65,13 @@ async fn ask_udp(path: Path, query: &Query, bytes: &[u8], udp_size: u16) -> io::
     }
 }
 
-async fn ask_tcp(path: Path, query: &Query, bytes: &[u8]) -> io::Result<(Vec<u8>, DnsAnswer)> {
-    let socket = socket(path, Type::STREAM, query)?;
+async fn ask_tcp(
+    path: Path,
+    source: IpAddr,
+    query: &Query,
+    bytes: &[u8],
+) -> io::Result<(Vec<u8>, DnsAnswer)> {
+    let socket = socket(path, Type::STREAM, source)?;
     let mut stream = TcpSocket::from_std_stream(socket.into()).connect(query.server).await?;
     write_frame(&mut stream, bytes).await?;
     let mut received = Vec::new();
@@ -69,10 +80,10 @@ async fn ask_tcp(path: Path, query: &Query, bytes: &[u8]) -> io::Result<(Vec<u8>
     Ok((received, answer))
 }
 
-/// A socket that speaks in the client's name, or in the node's own.
-fn socket(path: Path, kind: Type, query: &Query) -> io::Result<Socket> {
+/// A socket that speaks in the name of `source`, or in the proxy's own.
+fn socket(path: Path, kind: Type, source: IpAddr) -> io::Result<Socket> {
     match path {
-        Path::Transparent { mark } => tproxy::speak_as(kind, query.client.ip(), mark),
+        Path::Transparent { mark } => tproxy::speak_as(kind, source, mark),
         Path::Forwarding(server) => {
             let socket = Socket::new(Domain::for_address(server), kind, None)?;
             socket.set_nonblocking(true)?;
