@@ -31,6 +31,7 @@ pub mod compile;
 pub mod diff;
 pub mod flow;
 pub mod fqdn;
+pub mod http;
 pub mod identity;
 pub mod labels;
 pub mod model;
