@@ -11,7 +11,9 @@ use egret_core::fqdn::Names;
 use egret_core::identity::relevant;
 use egret_core::model::Model;
 use egret_core::probe::{Http, Outcome, Peer, Port, Probe, Request, Source};
-use egret_core::rule::{Effect, Enforcement, Peers, Policy, PortMatch, PortRule, Ports, Rule, Section};
+use egret_core::rule::{
+    Effect, Enforcement, Peers, Policy, PortMatch, PortRule, Ports, Rule, Section, Subject, Tier,
+};
 use egret_core::selector::{LabelSelector, Selector};
 use egret_core::world::{Application, Node, Pod, Serve, World};
 use egret_core::{Desired, ObjectName, Protocol};
@@ -64,7 +66,7 @@ fn policy(index: usize) -> Policy {
         path: "ingress[0].ports[0]".to_owned(),
         protocol: Protocol::Tcp,
         port: PortMatch::Range(PORT, PORT),
-        dns: None,
+        inspect: None,
     };
     let rule = Rule {
         path: "ingress[0]".to_owned(),
@@ -74,14 +76,15 @@ fn policy(index: usize) -> Policy {
         ports: Ports::Listed(vec![port]),
     };
     let section = Section {
-        subject: application(index),
+        subject: Subject::Endpoints(application(index)),
+        tier: Tier::Normal,
         ingress: Enforcement::DefaultDeny,
         egress: Enforcement::None,
         rules: vec![rule],
     };
     let kind = "NetworkPolicy".to_owned();
     let id = PolicyId { kind, namespace: Some("default".to_owned()), name: format!("policy-{index}") };
-    Policy { id, sections: vec![section] }
+    Policy::new(id, vec![section])
 }
 
 /// Whether a server may be reached, by going through every policy and rule.

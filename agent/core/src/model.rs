@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | one node: services, policy, connections | `node` |
 //! | a packet's way from client to server | `route` |
+//! | what the proxies for HTTP and TLS let pass | `proxy` |
 //! | names: the client's resolver, the DNS proxy, the cluster's server | `resolver` |
 
 mod node;
+mod proxy;
 mod resolver;
 mod route;
 
@@ -15,11 +17,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::probe::{Http, Observation, Outcome, Peer, Port, Probe, Record, Request};
+use crate::probe::{Observation, Outcome, Peer, Port, Probe, Record, Request};
 use crate::state::DatapathState;
 use crate::world::Application;
 use crate::{Desired, ObjectName, Protocol};
 use node::Node;
+use proxy::Said;
 use route::{Arrival, Client, Journey};
 
 /// A cluster without packets. Its clock starts at 0 and moves only by [`Model::advance`].
@@ -93,8 +96,9 @@ impl Model {
                     let Some(number) = model.port_number(to, port, *protocol) else {
                         return (Journey::none(), Outcome::Refused);
                     };
-                    let journey = model.send(client, address, *protocol, number);
-                    let outcome = model.connected(client, &journey, *protocol, http);
+                    let mut journey = model.send(client, address, *protocol, number);
+                    let said = Said { protocol: *protocol, http, to, at: (address, number) };
+                    let outcome = model.connected(client, &mut journey, &said);
                     (journey, outcome)
                 })
             }
@@ -174,15 +178,29 @@ impl Model {
     }
 
     /// What the client of a connection sees.
-    fn connected(&mut self, client: &Client, journey: &Journey, protocol: Protocol, http: &Http) -> Outcome {
-        let (address, port) = match &journey.arrival {
-            Arrival::Dropped => return Outcome::Timeout,
-            Arrival::Nowhere => return Outcome::Unreachable,
-            // The DNS proxy takes the connection, finds no query in it and hangs up.
-            Arrival::Proxied { .. } if protocol == Protocol::Tcp => return Outcome::Reset,
-            Arrival::Proxied { .. } => return Outcome::Timeout,
-            Arrival::At { address, port } => (*address, *port),
+    fn connected(&mut self, client: &Client, journey: &mut Journey, said: &Said<'_>) -> Outcome {
+        let proxy = match self.through_proxies(client, journey, said) {
+            Ok(proxy) => proxy,
+            Err(outcome) => return outcome,
         };
+        let outcome = match journey.arrival {
+            Arrival::Dropped => Outcome::Timeout,
+            // No proxy is left on the way.
+            Arrival::Nowhere | Arrival::Proxied { .. } => Outcome::Unreachable,
+            Arrival::At { address, port } => self.served(client, journey, said, (address, port)),
+        };
+        proxy::seen_through(proxy, outcome)
+    }
+
+    /// What the client sees of whoever serves an address and port.
+    fn served(
+        &mut self,
+        client: &Client,
+        journey: &Journey,
+        said: &Said<'_>,
+        (address, port): (IpAddr, u16),
+    ) -> Outcome {
+        let Said { protocol, http, to: _, at: _ } = *said;
         let application = route::application_at(&self.desired.world, address, port, protocol);
         let outcome = match (application, protocol) {
             (None, _) => Outcome::Refused,

@@ -1,4 +1,6 @@
-//! From rules and identities to what each endpoint may do.
+//! Rules and one subject to what the subject may do in one direction.
 
+mod build;
 pub(crate) mod port;
 pub(crate) mod resolve;
+mod tier;

@@ -4,34 +4,88 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use egret_shared::Direction;
+use egret_shared::{Direction, Proxy};
+use ipnet::IpNet;
 
 use crate::author::PolicyId;
-use crate::identity::relevant;
+use crate::http::HttpRule;
+use crate::identity::{LabelSet, Source, relevant};
 use crate::selector::{LabelSelector, NamePattern, Selector};
 use crate::world::World;
-use crate::{ObjectName, Protocol};
+use crate::{Labels, ObjectName, Protocol};
 
 /// One policy object, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Kind, namespace and name.
     pub id: PolicyId,
-    /// Its specs; one for all kinds but those that may have `specs`.
+    /// Its specs; one for all kinds but those that may have `specs`, none for a group of prefixes.
     pub sections: Vec<Section>,
+    /// The prefixes that a CiliumCIDRGroup names; `None` for every other kind.
+    pub group: Option<CidrGroup>,
+    /// What the cluster would act upon and verdicts leave out of account, in the order of the document.
+    pub not_simulated: Vec<NotSimulated>,
+}
+
+/// A part of a policy that is accepted, checked, and without effect on verdicts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotSimulated {
+    /// Place from the object's root, for example `spec.egress[0].authentication`.
+    pub path: String,
+    /// What is left out of account, and how the verdict stands without it.
+    pub what: &'static str,
+}
+
+/// Prefixes under one name, which policies refer to by the name or by the object's labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CidrGroup {
+    /// Labels of the object.
+    pub labels: Labels,
+    /// The prefixes.
+    pub prefixes: Vec<IpNet>,
 }
 
 /// One spec of a policy: a subject and the rules for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// Endpoints that the rules apply to, namespace included.
-    pub subject: LabelSelector,
+    /// Whom the rules apply to.
+    pub subject: Subject,
+    /// When its rules are asked.
+    pub tier: Tier,
     /// What the section does to ingress.
     pub ingress: Enforcement,
     /// What the section does to egress.
     pub egress: Enforcement,
     /// The rules, in the order of the document.
     pub rules: Vec<Rule>,
+}
+
+/// Whom a section applies to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Endpoints of pods, namespace included.
+    Endpoints(LabelSelector),
+    /// The networks of nodes and of their hostNetwork pods, by the nodes' labels.
+    Nodes(LabelSelector),
+}
+
+/// The order in which policies are asked: Admin first, and inside a tier the lower priority first. The first
+/// rule that matches and does not pass the question on decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// Before all others.
+    Admin {
+        /// 0 to 1000.
+        priority: u16,
+    },
+    /// NetworkPolicy, CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy: no order, deny wins.
+    #[default]
+    Normal,
+    /// Where no policy of the tier before it denies by default.
+    Baseline {
+        /// 0 to 1000.
+        priority: u16,
+    },
 }
 
 /// What one section does to one direction of its subjects.
@@ -54,7 +108,7 @@ impl Enforcement {
     #[must_use]
     pub const fn under(self, dialect: Dialect) -> Self {
         match (self, dialect) {
-            (Self::Undeclared, Dialect::Cilium) => Self::DefaultDeny,
+            (Self::Undeclared, Dialect::Cilium | Dialect::Cilium119) => Self::DefaultDeny,
             (Self::Undeclared, Dialect::Kubernetes) => Self::None,
             (Self::None | Self::DefaultDeny | Self::DefaultAllow, _) => self,
         }
@@ -68,7 +122,7 @@ pub struct Rule {
     pub path: String,
     /// Direction as seen from the subject.
     pub direction: Direction,
-    /// Allow or deny.
+    /// Allow, deny or pass.
     pub effect: Effect,
     /// The other side.
     pub peers: Peers,
@@ -81,8 +135,10 @@ pub struct Rule {
 pub enum Effect {
     /// Let it pass.
     Allow,
-    /// Drop it, whatever allows it.
+    /// Drop it, whatever allows it at the same place in the order.
     Deny,
+    /// Leave it to the next tier. Only policies of a tier with an order have such rules.
+    Pass,
 }
 
 /// The other side of a rule.
@@ -96,13 +152,22 @@ pub enum Peers {
     Services(Vec<ServiceReference>),
 }
 
-/// A service named in a rule.
+/// Services that a rule refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceReference {
-    /// Name of the service.
-    pub name: String,
-    /// Its namespace; `None`: that name in every namespace (policy semantics 15 row 12).
+    /// Which.
+    pub which: ServiceMatch,
+    /// Their namespace; `None`: every namespace (policy semantics 15 row 12).
     pub namespace: Option<String>,
+}
+
+/// How a rule refers to services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceMatch {
+    /// By name.
+    Name(String),
+    /// By the services' own labels.
+    Labels(LabelSelector),
 }
 
 /// Protocols and ports of a rule.
@@ -123,8 +188,19 @@ pub struct PortRule {
     pub protocol: Protocol,
     /// The ports.
     pub port: PortMatch,
-    /// Names that may be asked for there; `None`: the traffic is not looked into.
-    pub dns: Option<Vec<NamePattern>>,
+    /// What is looked at inside the traffic; `None`: nothing, all of it is allowed.
+    pub inspect: Option<Inspection>,
+}
+
+/// What a proxy looks at, and lets pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inspection {
+    /// The names that DNS queries ask for.
+    Dns(Vec<NamePattern>),
+    /// HTTP requests.
+    Http(Vec<HttpRule>),
+    /// The server name of a TLS handshake. Stars mean what they mean in DNS patterns.
+    Tls(Vec<NamePattern>),
 }
 
 /// Ports of one protocol.
@@ -141,9 +217,15 @@ pub enum PortMatch {
 /// Whose reading of a policy holds where engines differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
-    /// Cilium's.
+    /// Cilium's, release 1.20.
     #[default]
     Cilium,
+    /// That of Cilium 1.19, with its default options.
+    ///
+    /// Of the four constructs that the releases read differently (policy semantics 15 rows 1 to 4), the
+    /// second shows only with an option that is off by default: a `namespaceSelector` of `NotIn` alone then
+    /// selects the world. Here the option has its default, and such a selector selects pods, as in 1.20.
+    Cilium119,
     /// The text of the Kubernetes API.
     Kubernetes,
 }
@@ -151,16 +233,19 @@ pub enum Dialect {
 // === impl Policy ===
 
 impl Policy {
+    /// A policy of these sections.
+    #[must_use]
+    pub const fn new(id: PolicyId, sections: Vec<Section>) -> Self {
+        Self { id, sections, group: None, not_simulated: Vec::new() }
+    }
+
     /// The endpoints that the policy selects, ordered; hostNetwork pods have none.
     ///
-    /// A NetworkPolicy is read as Kubernetes reads it, by every label of the pod; a Cilium policy by the
-    /// labels that Cilium keeps in identities.
+    /// Policies of Kubernetes are read as Kubernetes reads them, by every label of the pod; those of Cilium by
+    /// the labels that Cilium keeps in identities.
     #[must_use]
     pub fn selects(&self, world: &World) -> Vec<ObjectName> {
-        let dialect = match self.id.kind.as_str() {
-            "NetworkPolicy" => Dialect::Kubernetes,
-            _ => Dialect::Cilium,
-        };
+        let dialect = if self.id.kind.starts_with("Cilium") { Dialect::Cilium } else { Dialect::Kubernetes };
         let selected = |name: &ObjectName, pod| {
             let labels = relevant::of_pod(name, pod, world, dialect);
             self.sections.iter().any(|section| section.subject.selects(&labels))
@@ -173,15 +258,37 @@ impl Policy {
             .collect()
     }
 
+    /// The nodes that the policy selects, ordered.
+    #[must_use]
+    pub fn selects_nodes(&self, world: &World) -> Vec<String> {
+        let selected = |labels: &Labels| {
+            let labels = relevant::of_node(labels);
+            self.sections.iter().any(|section| section.subject.selects(&labels))
+        };
+        let nodes = world.nodes.iter().filter(|(_, node)| selected(&node.labels));
+        nodes.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether the policy has a subject and none of it exists: in force, it changes nothing.
+    #[must_use]
+    pub fn selects_nothing(&self, world: &World) -> bool {
+        self.group.is_none() && self.selects(world).is_empty() && self.selects_nodes(world).is_empty()
+    }
+
+    /// Whether any of its rules sends traffic to a proxy.
+    #[must_use]
+    pub fn redirects_to(&self, proxy: Proxy) -> bool {
+        let rules = self.sections.iter().flat_map(|section| &section.rules);
+        rules.flat_map(Rule::listed_ports).any(|port| port.proxy() == Some(proxy))
+    }
+
     /// Every path that an [`crate::Author::Rule`] of this policy may carry, in the order of the document.
     #[must_use]
     pub fn rule_paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
         for rule in self.sections.iter().flat_map(|section| &section.rules) {
             paths.push(rule.path.clone());
-            if let Ports::Listed(ports) = &rule.ports {
-                paths.extend(ports.iter().map(|port| port.path.clone()));
-            }
+            paths.extend(rule.listed_ports().iter().map(|port| port.path.clone()));
         }
         let mut seen = BTreeSet::new();
         paths.retain(|path| seen.insert(path.clone()));
@@ -196,6 +303,42 @@ impl Section {
         match direction {
             Direction::Ingress => self.ingress,
             Direction::Egress => self.egress,
+        }
+    }
+}
+
+impl Rule {
+    /// Its ports, when it lists any.
+    #[must_use]
+    pub fn listed_ports(&self) -> &[PortRule] {
+        match &self.ports {
+            Ports::Any => &[],
+            Ports::Listed(ports) => ports,
+        }
+    }
+}
+
+impl PortRule {
+    /// The proxy that the traffic goes through.
+    #[must_use]
+    pub const fn proxy(&self) -> Option<Proxy> {
+        match &self.inspect {
+            None => None,
+            Some(Inspection::Dns(_)) => Some(Proxy::Dns),
+            Some(Inspection::Http(_)) => Some(Proxy::Http),
+            Some(Inspection::Tls(_)) => Some(Proxy::Tls),
+        }
+    }
+}
+
+impl Subject {
+    /// Whether whoever has these labels is a subject: a pod's endpoint, or a node with `reserved:host`.
+    #[must_use]
+    pub fn selects(&self, labels: &LabelSet) -> bool {
+        let is_host = labels.has(Source::Reserved, "host");
+        match self {
+            Self::Endpoints(selector) => !is_host && selector.selects(labels),
+            Self::Nodes(selector) => is_host && selector.selects(labels),
         }
     }
 }

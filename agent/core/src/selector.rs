@@ -8,6 +8,9 @@ pub use entity::Entity;
 pub use label::{LabelSelector, Operator, Requirement};
 pub use name::NamePattern;
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use ipnet::IpNet;
 
 use crate::identity::{LabelSet, Source};
@@ -22,12 +25,28 @@ pub enum Selector {
         /// The prefix.
         prefix: IpNet,
         /// What is left out; each lies inside the prefix.
-        except: alloc::vec::Vec<IpNet>,
+        except: Vec<IpNet>,
+    },
+    /// Addresses inside the prefixes of a CiliumCIDRGroup and outside the exceptions.
+    Group {
+        /// Which groups.
+        which: GroupMatch,
+        /// What is left out.
+        except: Vec<IpNet>,
     },
     /// By one of the fixed words.
     Entity(Entity),
     /// Addresses that a DNS name led to.
     Name(NamePattern),
+}
+
+/// How a rule refers to groups of prefixes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GroupMatch {
+    /// By name.
+    Name(String),
+    /// By labels of the source `cidrgroup`.
+    Labels(LabelSelector),
 }
 
 impl Selector {
@@ -42,8 +61,25 @@ impl Selector {
             Self::Prefix { prefix, except } => {
                 labels.has_prefix(prefix) && !except.iter().any(|prefix| labels.has_prefix(prefix))
             }
+            Self::Group { which, except } => {
+                labels.has(Source::Reserved, Entity::World.word())
+                    && which.selects(labels)
+                    && !except.iter().any(|prefix| labels.has_prefix(prefix))
+            }
             Self::Entity(entity) => entity.selects(labels),
             Self::Name(pattern) => labels.has(Source::Fqdn, pattern.text()),
+        }
+    }
+}
+
+impl GroupMatch {
+    /// Whether an identity carries the labels of such a group. A selector of `NotIn` alone also selects
+    /// identities that no group names.
+    #[must_use]
+    pub fn selects(&self, labels: &LabelSet) -> bool {
+        match self {
+            Self::Name(name) => labels.has_group(name),
+            Self::Labels(selector) => selector.selects(labels),
         }
     }
 }

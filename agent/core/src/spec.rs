@@ -1,10 +1,11 @@
 //! Policy documents as they are written, and how each becomes rules.
 //!
 //! The shapes refuse unknown fields. What the shapes let through is checked by [`understand`] against what the
-//! API server and Cilium would refuse (policy semantics section 3); what Egret cannot simulate yet is refused
-//! too, by name, so that no field is ever ignored.
+//! API server and Cilium would refuse (policy semantics section 3). What is accepted and has no effect on
+//! verdicts is listed in the policy, by path, so that no field is ever passed over in silence.
 
 mod check;
+mod cilium_l7;
 pub mod cilium_network_policy;
 mod cilium_peer;
 mod cilium_port;
@@ -142,8 +143,7 @@ pub struct InvalidSpec {
 /// Turns a document into rules.
 ///
 /// # Errors
-/// Everything that the API server or Cilium would refuse, and everything that cannot be simulated yet, in the
-/// order in which it is checked.
+/// Everything that the API server or Cilium would refuse, in the order in which it is checked.
 pub fn understand(document: &Document) -> Result<rule::Policy, Vec<InvalidSpec>> {
     let mut check = check::Check::default();
     let sections = match document {
@@ -155,5 +155,5 @@ pub fn understand(document: &Document) -> Result<rule::Policy, Vec<InvalidSpec>>
         }
         Document::CiliumClusterwideNetworkPolicy(policy) => cilium_rule::sections(&mut check, policy, None),
     };
-    check.finish(rule::Policy { id: document.id(), sections })
+    check.finish(|not_simulated| rule::Policy { id: document.id(), sections, group: None, not_simulated })
 }

@@ -9,6 +9,8 @@ use egret_shared::{Author as Number, Direction, Identity, PolicyEntry, PolicyKey
 use ipnet::IpNet;
 
 use crate::author::PolicyId;
+use crate::http::Request;
+use crate::rule::Inspection;
 use crate::selector::NamePattern;
 use crate::{Author, ObjectName, Protocol};
 
@@ -26,8 +28,12 @@ pub struct DatapathState {
     pub policies: BTreeMap<u32, PolicyRows>,
     /// Services by frontend.
     pub services: BTreeMap<ServiceKey, ServiceEntry>,
+    /// Numbers of the policies in force for the node itself per [`Direction`]; 0: not enforced.
+    pub host: [u32; 2],
     /// What the DNS proxy lets pass.
     pub dns_rules: BTreeMap<DnsFilter, Vec<DnsRule>>,
+    /// What the proxies for HTTP and TLS let pass, where any rule sends traffic to them.
+    pub proxy_rules: BTreeMap<ProxyFilter, Vec<ProxyRule>>,
     /// Authors by rule number.
     pub authors: BTreeMap<u32, Author>,
     /// By policy number, the policies that switch default deny on, ordered.
@@ -69,6 +75,29 @@ pub struct DnsRule {
     pub peers: PeerSet,
     /// The names.
     pub names: Vec<NamePattern>,
+    /// Number of the rule.
+    pub rule: u32,
+}
+
+/// Whose connections arrive at the proxies for HTTP and TLS. They know every allow rule of the direction, since
+/// a plain rule for the same peer and port lets everything pass (policy semantics 2.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProxyFilter {
+    /// Number of the endpoint whose policy it is.
+    pub endpoint: u32,
+    /// Direction as seen from the endpoint.
+    pub direction: Direction,
+}
+
+/// What an allow rule lets pass of TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyRule {
+    /// The other side.
+    pub peers: PeerSet,
+    /// First and last port.
+    pub ports: (u16, u16),
+    /// What must be seen inside; `None`: anything.
+    pub inspect: Option<Inspection>,
     /// Number of the rule.
     pub rule: u32,
 }
@@ -142,6 +171,53 @@ impl DatapathState {
                 rule.peers.contains(server) && rule.names.iter().any(|pattern| pattern.matches(name))
             })
             .map(|rule| rule.rule)
+    }
+
+    /// The rule that lets a request pass that policy sent to the HTTP proxy; `None`: the proxy answers 403.
+    #[must_use]
+    pub fn http_allows(
+        &self,
+        filter: ProxyFilter,
+        port: u16,
+        peer: Identity,
+        request: &Request<'_>,
+    ) -> Option<u32> {
+        self.proxy_allows(filter, port, peer, |inspect| match inspect {
+            Inspection::Http(rules) => rules.iter().any(|rule| rule.matches(request)),
+            Inspection::Dns(_) | Inspection::Tls(_) => false,
+        })
+    }
+
+    /// The rule that lets a TLS handshake pass; `None`: the proxy resets the connection. `server_name` is
+    /// `None` where the client names no server, or speaks no TLS.
+    #[must_use]
+    pub fn tls_allows(
+        &self,
+        filter: ProxyFilter,
+        port: u16,
+        peer: Identity,
+        server_name: Option<&str>,
+    ) -> Option<u32> {
+        self.proxy_allows(filter, port, peer, |inspect| match inspect {
+            Inspection::Tls(names) => server_name.is_some_and(|name| names.iter().any(|n| n.matches(name))),
+            Inspection::Dns(_) | Inspection::Http(_) => false,
+        })
+    }
+
+    fn proxy_allows(
+        &self,
+        filter: ProxyFilter,
+        port: u16,
+        peer: Identity,
+        lets_pass: impl Fn(&Inspection) -> bool,
+    ) -> Option<u32> {
+        let found = self.proxy_rules.get(&filter)?.iter().find(|rule| {
+            let (first, last) = rule.ports;
+            rule.peers.contains(peer)
+                && (first..=last).contains(&port)
+                && rule.inspect.as_ref().is_none_or(&lets_pass)
+        });
+        found.map(|rule| rule.rule)
     }
 }
 

@@ -82,6 +82,8 @@ pub enum Application {
 /// One service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
+    /// The service's own labels.
+    pub labels: Labels,
     /// Labels that select the backends in the service's namespace; `None` when `endpoints` are given by hand.
     pub selector: Option<Labels>,
     /// Backends given by hand.

@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use egret_core::Desired;
 use egret_core::author::PolicyId;
-use egret_core::rule::Dialect;
+use egret_core::rule::{Dialect, Tier};
+use egret_shared::Proxy;
 
 use super::schema::{CapabilityWord, CaseFile, DialectWord, StepFile};
 use super::{Capability, Case, PolicyLocations, Step, StepEvent};
@@ -181,7 +182,7 @@ fn select_nothing(applied: &[PolicyId], state: &State) -> Vec<(PolicyId, Locatio
     let in_force = applied.iter().filter_map(|id| Some((id, state.policies.get(id)?)));
     in_force
         .filter(|(_, applied)| {
-            applied.policy.as_ref().is_some_and(|policy| policy.selects(&state.world.world).is_empty())
+            applied.policy.as_ref().is_some_and(|policy| policy.selects_nothing(&state.world.world))
         })
         .map(|(id, applied)| (id.clone(), applied.object.locate("metadata.name")))
         .collect()
@@ -226,6 +227,14 @@ fn requires(file: &CaseFile, steps: &[Step]) -> BTreeSet<Capability> {
     }
     if steps.iter().any(|step| !step.events.is_empty()) {
         words.insert(Capability::Clock);
+    }
+    for policy in steps.iter().flat_map(|step| step.desired.policies.values()) {
+        let needs = [
+            (Capability::L7Http, policy.redirects_to(Proxy::Http)),
+            (Capability::Sni, policy.redirects_to(Proxy::Tls)),
+            (Capability::Tiers, policy.sections.iter().any(|section| section.tier != Tier::Normal)),
+        ];
+        words.extend(needs.into_iter().filter(|(_, needed)| *needed).map(|(word, _)| word));
     }
     words
 }

@@ -23,10 +23,13 @@ impl Model {
     pub const NAME: &'static str = "model";
 
     /// What the model can do.
-    pub const CAPABILITIES: [Capability; 6] = [
+    pub const CAPABILITIES: [Capability; 9] = [
         Capability::Cilium,
         Capability::Fqdn,
         Capability::L7Dns,
+        Capability::L7Http,
+        Capability::Sni,
+        Capability::Tiers,
         Capability::Icmp,
         Capability::Services,
         Capability::Clock,

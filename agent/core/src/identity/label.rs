@@ -7,6 +7,8 @@ use alloc::{format, vec};
 
 use ipnet::IpNet;
 
+use crate::Labels;
+
 /// Where a label comes from: the part before the colon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
@@ -85,6 +87,9 @@ impl LabelSet {
     /// Key of the label that names a pod's service account.
     pub const SERVICE_ACCOUNT: &'static str = "io.cilium.k8s.policy.serviceaccount";
 
+    /// What stands before a CiliumCIDRGroup's name in its label (Cilium `pkg/policy/api/cidr.go`).
+    const GROUP_NAME: &'static str = "io.cilium.policy.cidrgroupname/";
+
     /// The set of one reserved label.
     #[must_use]
     pub fn reserved(name: &str) -> Self {
@@ -101,6 +106,20 @@ impl LabelSet {
     /// Adds the label of a prefix.
     pub fn insert_prefix(&mut self, prefix: &IpNet) {
         self.insert(Source::Cidr, &prefix_key(prefix), "");
+    }
+
+    /// Adds the labels of a group of prefixes: its name, and the object's own.
+    pub fn insert_group(&mut self, name: &str, labels: &Labels) {
+        self.insert(Source::CidrGroup, &format!("{}{name}", Self::GROUP_NAME), "");
+        for (key, value) in labels {
+            self.insert(Source::CidrGroup, key, value);
+        }
+    }
+
+    /// Whether the label of a group's name is there.
+    #[must_use]
+    pub fn has_group(&self, name: &str) -> bool {
+        self.has(Source::CidrGroup, &format!("{}{name}", Self::GROUP_NAME))
     }
 
     /// The values under a key, of one source or of all.

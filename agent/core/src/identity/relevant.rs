@@ -39,7 +39,7 @@ pub fn of_pod(name: &ObjectName, pod: &Pod, world: &World, dialect: Dialect) -> 
     let mut set = LabelSet::default();
     for (key, value) in &pod.labels {
         let kept = match dialect {
-            Dialect::Cilium => is_relevant(key),
+            Dialect::Cilium | Dialect::Cilium119 => is_relevant(key),
             Dialect::Kubernetes => true,
         };
         if kept {
@@ -54,5 +54,15 @@ pub fn of_pod(name: &ObjectName, pod: &Pod, world: &World, dialect: Dialect) -> 
     set.insert(Source::K8s, LabelSet::CLUSTER, LabelSet::DEFAULT_CLUSTER);
     let account = if pod.service_account.is_empty() { "default" } else { &pod.service_account };
     set.insert(Source::K8s, LabelSet::SERVICE_ACCOUNT, account);
+    set
+}
+
+/// The labels by which policies for nodes select one (`nodeSelector`).
+#[must_use]
+pub fn of_node(labels: &Labels) -> LabelSet {
+    let mut set = LabelSet::reserved("host");
+    for (key, value) in labels {
+        set.insert(Source::K8s, key, value);
+    }
     set
 }

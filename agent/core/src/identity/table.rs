@@ -11,8 +11,8 @@ use crate::compile::Allocator;
 use crate::fqdn::Names;
 use crate::identity::{LabelSet, Source, relevant};
 use crate::policy::resolve::service_prefixes;
-use crate::rule::{Dialect, Peers};
-use crate::selector::{Entity, NamePattern, Selector};
+use crate::rule::{CidrGroup, Dialect, Peers};
+use crate::selector::{Entity, GroupMatch, NamePattern, Selector};
 use crate::{Desired, ObjectName, Protocol};
 
 /// Container ports by name, protocol and number.
@@ -58,14 +58,14 @@ const RESERVED: [(Identity, &[Entity]); 8] = [
 /// Later steps replace what earlier ones say of the same prefix:
 /// 1. prefixes that policies refer to, each with the labels of every such prefix over it;
 /// 2. addresses learned under names that policies select, with those prefixes' labels too;
-/// 3. nodes; 4. pods: inside the cluster neither prefixes nor names count, except that Kubernetes lets an
+/// 3. nodes, with their labels where a policy asks for those; 4. pods: inside the cluster neither prefixes nor names count, except that Kubernetes lets an
 ///    `ipBlock` match pods and nodes.
 ///
 /// Each name pattern's own identity exists before any address is learned for it, so that learning is one
 /// write (Cilium `tofqdns-preallocate-identities`).
 #[must_use]
 pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator) -> Identities {
-    let (prefixes, patterns) = referenced(desired);
+    let Referenced { prefixes, patterns, groups, nodes } = referenced(desired);
     let mut table = Identities::default();
     for (identity, entities) in RESERVED {
         let mut labels = LabelSet::default();
@@ -79,6 +79,11 @@ pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator)
         let mut labels = LabelSet::reserved(Entity::World.word());
         if let Some(net) = covering {
             insert_covering(&mut labels, &prefixes, net);
+            for (name, group) in &groups {
+                if group.prefixes.iter().any(|prefix| prefix.contains(&net)) {
+                    labels.insert_group(name, &group.labels);
+                }
+            }
         }
         for pattern in patterns {
             labels.insert(Source::Fqdn, pattern.text(), "");
@@ -111,10 +116,17 @@ pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator)
     for (name, other) in &desired.world.nodes {
         let entity = if name == node { Entity::Host } else { Entity::RemoteNode };
         let plain = LabelSet::reserved(entity.word());
+        let mut named = plain.clone();
+        if nodes {
+            for (key, value) in &other.labels {
+                named.insert(Source::Node, key, value);
+            }
+        }
         for address in &other.addresses {
-            let labels = in_cluster(plain.clone(), &[*address]);
+            let labels = in_cluster(named.clone(), &[*address]);
             let net = IpNet::from(*address);
             if name == node {
+                table.members.insert(Identity::HOST, Member { labels, ports: NamedPorts::new() });
                 table.ipcache.insert(net, Identity::HOST);
             } else if labels == plain {
                 table.ipcache.insert(net, Identity::REMOTE_NODE);
@@ -160,29 +172,62 @@ fn insert_covering(labels: &mut LabelSet, prefixes: &BTreeSet<IpNet>, net: IpNet
     }
 }
 
-/// Every prefix and every name pattern that policies refer to.
-fn referenced(desired: &Desired) -> (BTreeSet<IpNet>, BTreeSet<NamePattern>) {
-    let (mut prefixes, mut patterns) = (BTreeSet::new(), BTreeSet::new());
+/// What policies refer to.
+#[derive(Default)]
+struct Referenced<'a> {
+    prefixes: BTreeSet<IpNet>,
+    patterns: BTreeSet<NamePattern>,
+    /// Groups of prefixes by name.
+    groups: BTreeMap<&'a str, &'a CidrGroup>,
+    /// Some rule asks for nodes by label.
+    nodes: bool,
+}
+
+/// Everything in policies that makes identities.
+fn referenced(desired: &Desired) -> Referenced<'_> {
+    let mut found = Referenced::default();
     let sections = desired.policies.values().flat_map(|policy| &policy.sections);
     for rule in sections.flat_map(|section| &section.rules) {
         match &rule.peers {
             Peers::Any => {}
-            Peers::Services(services) => prefixes.extend(service_prefixes(&desired.world, services)),
+            Peers::Services(services) => found.prefixes.extend(service_prefixes(&desired.world, services)),
             Peers::Selected(selectors) => {
-                for selector in selectors {
-                    match selector {
-                        Selector::Prefix { prefix, except } => {
-                            prefixes.insert(*prefix);
-                            prefixes.extend(except);
-                        }
-                        Selector::Name(pattern) => {
-                            patterns.insert(pattern.clone());
-                        }
-                        Selector::Labels(_) | Selector::Entity(_) => {}
-                    }
-                }
+                selectors.iter().for_each(|selector| found.add(selector, desired));
             }
         }
     }
-    (prefixes, patterns)
+    found
+}
+
+impl<'a> Referenced<'a> {
+    fn add(&mut self, selector: &Selector, desired: &'a Desired) {
+        match selector {
+            Selector::Prefix { prefix, except } => {
+                self.prefixes.insert(*prefix);
+                self.prefixes.extend(except);
+            }
+            Selector::Group { which, except } => {
+                self.prefixes.extend(except);
+                for (id, policy) in &desired.policies {
+                    let Some(group) = &policy.group else { continue };
+                    // `NotIn` selects by what is absent, so labels of the other groups count as well.
+                    let counts = match which {
+                        GroupMatch::Name(name) => *name == id.name,
+                        GroupMatch::Labels(_) => true,
+                    };
+                    if counts {
+                        self.prefixes.extend(&group.prefixes);
+                        self.groups.insert(&id.name, group);
+                    }
+                }
+            }
+            Selector::Name(pattern) => {
+                self.patterns.insert(pattern.clone());
+            }
+            Selector::Labels(selector) => {
+                self.nodes |= selector.requirements.iter().any(|needed| needed.source == Some(Source::Node));
+            }
+            Selector::Entity(_) => {}
+        }
+    }
 }

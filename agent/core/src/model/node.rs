@@ -5,8 +5,9 @@ use core::net::IpAddr;
 
 use egret_shared::decide::conntrack::{count, is_live, open, tcp};
 use egret_shared::decide::policy::{Decision, decide};
-use egret_shared::{CtEntry, CtKey, Direction, DropReason, ServiceKey, Side, Verdict};
+use egret_shared::{CtEntry, CtKey, Direction, DropReason, Identity, ServiceKey, Side, Verdict};
 
+use super::route::Client;
 use crate::compile::{Allocator, compile};
 use crate::fqdn::Names;
 use crate::policymap::build::lookup;
@@ -46,6 +47,26 @@ impl Node {
     /// Compiles the desired state for this node.
     pub(super) fn compile(&mut self, desired: &Desired, name: &str) {
         self.state = compile(desired, name, &self.names, &mut self.numbers);
+    }
+
+    /// The endpoint whose policy a client's packets meet first.
+    pub(super) fn endpoint_of(&self, client: &Client) -> Option<EndpointState> {
+        match &client.pod {
+            Some(pod) => self.state.endpoints.get(pod).cloned(),
+            None => self.host(),
+        }
+    }
+
+    /// The node itself, while a policy is in force for it.
+    pub(super) fn host(&self) -> Option<EndpointState> {
+        let host = EndpointState {
+            id: 0,
+            identity: Identity::HOST,
+            policy: self.state.host,
+            ipv4: None,
+            ipv6: None,
+        };
+        (self.state.host != [0, 0]).then_some(host)
     }
 
     /// Forgets connections that are over.

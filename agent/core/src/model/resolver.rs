@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 use core::net::IpAddr;
 
+use egret_shared::Proxy;
+
 use super::route::{Arrival, Client, Journey};
 use super::{Model, dns_service};
 use crate::probe::{Judgement, Observation, Outcome, Record, Source};
@@ -116,7 +118,9 @@ impl Model {
         let proxied = match journey.arrival {
             Arrival::Dropped | Arrival::Nowhere => return (Answer::Silence, journey),
             Arrival::At { .. } => false,
-            Arrival::Proxied { address, port } => {
+            // A query is no handshake: every other proxy drops it.
+            Arrival::Proxied { proxy: Proxy::Http | Proxy::Tls, .. } => return (Answer::Silence, journey),
+            Arrival::Proxied { address, port, proxy: Proxy::Dns, direction: _ } => {
                 if !self.proxy_allows(client, address, port, name) {
                     return (Answer::Refused, journey);
                 }

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use egret_shared::{Direction, Verdict};
+use egret_shared::{Direction, Proxy, Verdict};
 
 use super::Model;
 use super::node::Packet;
@@ -67,12 +67,16 @@ pub(super) enum Arrival {
     Dropped,
     /// Nobody has the address.
     Nowhere,
-    /// At a proxy of the client's node, on its way to this address and port.
+    /// At a proxy, on its way to this address and port.
     Proxied {
         /// The server's address.
         address: IpAddr,
         /// The server's port.
         port: u16,
+        /// Which proxy.
+        proxy: Proxy,
+        /// Of the client's node for egress, of the server's for ingress.
+        direction: Direction,
     },
     /// At somebody's address.
     At {
@@ -93,14 +97,14 @@ impl Journey {
 impl Model {
     /// Sends a connection's first packet.
     ///
-    /// 1. A pod's own address stays inside the pod.
+    /// 1. A pod's own address stays inside the pod, and a node's inside the node.
     /// 2. The client's node puts a backend in the place of a service.
     /// 3. The hook at the client's endpoint; a pod that is its own backend is not judged.
     /// 4. The hook at the server's endpoint.
     pub(super) fn send(&mut self, client: &Client, server: IpAddr, protocol: Protocol, port: u16) -> Journey {
         let Some(address) = client.address(server) else { return Journey::none() };
         let mut journey = Journey::none();
-        if client.pod.is_some() && address == server {
+        if client.node.is_some() && address == server {
             journey.arrival = Arrival::At { address: server, port };
             return journey;
         }
@@ -109,7 +113,7 @@ impl Model {
         let now = self.now;
         let node = client.node.as_ref().and_then(|node| self.nodes.get_mut(node));
         if let Some(node) = node {
-            let endpoint = client.pod.as_ref().and_then(|pod| node.state.endpoints.get(pod)).cloned();
+            let endpoint = node.endpoint_of(client);
             if let Err(reason) = node.translate(&mut packet) {
                 journey.arrival = Arrival::Dropped;
                 journey.egress = endpoint.map(|_| Judgement {
@@ -133,9 +137,10 @@ impl Model {
                         journey.arrival = Arrival::Dropped;
                         return journey;
                     }
-                    Verdict::Redirected(_) => {
+                    Verdict::Redirected(proxy) => {
+                        let (address, port) = (packet.server, packet.server_port);
                         journey.arrival =
-                            Arrival::Proxied { address: packet.server, port: packet.server_port };
+                            Arrival::Proxied { address, port, proxy, direction: Direction::Egress };
                         journey.packet = Some(packet);
                         return journey;
                     }
@@ -162,8 +167,13 @@ impl Model {
         journey.ingress = Some(hooked.judgement);
         journey.arrival = match hooked.verdict {
             Verdict::Dropped(_) => Arrival::Dropped,
-            // No proxy stands at ingress yet, so nothing redirects there.
-            Verdict::Forwarded | Verdict::Redirected(_) => arrived,
+            Verdict::Redirected(proxy) => Arrival::Proxied {
+                address: packet.server,
+                port: packet.server_port,
+                proxy,
+                direction: Direction::Ingress,
+            },
+            Verdict::Forwarded => arrived,
         };
     }
 
@@ -184,17 +194,21 @@ impl Model {
         {
             passes &= node.passes_reply(&packet, Direction::Ingress, now);
         }
-        if client.pod.is_some()
-            && let Some(node) = client.node.as_ref().and_then(|node| self.nodes.get_mut(node))
+        if let Some(node) = client.node.as_ref().and_then(|node| self.nodes.get_mut(node))
+            && node.endpoint_of(client).is_some()
         {
             passes &= node.passes_reply(&packet, Direction::Egress, now);
         }
         passes
     }
 
-    /// The endpoint that has an address, and its node.
-    fn endpoint_at(&self, address: IpAddr) -> Option<(String, EndpointState)> {
-        let (name, pod) = self.desired.world.pod_at(address)?;
+    /// The endpoint that has an address, and its node; a node itself is one while a policy is in force for it.
+    pub(super) fn endpoint_at(&self, address: IpAddr) -> Option<(String, EndpointState)> {
+        let world = &self.desired.world;
+        if let Some((name, _)) = world.node_at(address) {
+            return Some((name.clone(), self.nodes.get(name)?.host()?));
+        }
+        let (name, pod) = world.pod_at(address)?;
         let endpoint = self.nodes.get(&pod.node)?.state.endpoints.get(name)?;
         Some((pod.node.clone(), endpoint.clone()))
     }

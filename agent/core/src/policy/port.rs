@@ -11,6 +11,14 @@ pub(crate) struct Block {
     pub(crate) bits: u32,
 }
 
+impl Block {
+    /// Whether a block with at least as many bits lies inside.
+    pub(crate) const fn contains(self, narrower: Self) -> bool {
+        let open = 16u32.saturating_sub(self.bits);
+        (self.first as u32) >> open == (narrower.first as u32) >> open
+    }
+}
+
 /// Splits a range, both ends included, into the fewest aligned blocks, ordered; a range that ends before it
 /// begins has none.
 pub(crate) fn blocks(first: u16, last: u16) -> Vec<Block> {

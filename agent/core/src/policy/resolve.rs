@@ -1,22 +1,21 @@
-//! One direction of one endpoint: the rules that apply, as rows of a policymap and rules for the DNS proxy.
+//! One direction of one subject: the rules that apply to it, with their peers found.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use egret_shared::{Action, Author as Number, Direction, Identity, PolicyEntry, Proxy};
+use egret_shared::{Direction, Identity, Proxy};
 use ipnet::IpNet;
 
+use super::build::{Around, Builder, Built, add_unwritten};
+use super::tier::level_of;
 use crate::author::PolicyId;
 use crate::compile::Allocator;
-use crate::identity::{LabelSet, Member};
-use crate::policy::port::blocks;
-use crate::policymap::build::{Rows, Traffic, Verdict};
-use crate::policymap::level;
+use crate::identity::{LabelSet, Member, Source};
 use crate::rule::{
-    Dialect, Effect, Enforcement, Peers, PortMatch, PortRule, Ports, Rule, Section, ServiceReference,
+    Dialect, Effect, Enforcement, Peers, PortRule, Ports, Rule, Section, ServiceMatch, ServiceReference, Tier,
 };
-use crate::selector::{Entity, LabelSelector, NamePattern, Selector};
-use crate::state::{DnsRule, PeerSet, PolicyRows};
+use crate::selector::{Entity, LabelSelector, Selector};
+use crate::state::{DnsRule, PeerSet, PolicyRows, ProxyRule};
 use crate::{Desired, Protocol, World};
 
 /// A section with its rules' peers found.
@@ -27,14 +26,17 @@ pub(crate) struct ResolvedSection<'a> {
 }
 
 /// A rule with its peers found.
-struct ResolvedRule<'a> {
-    rule: &'a Rule,
-    peers: PeerSet,
-    ports: ResolvedPorts<'a>,
+pub(super) struct ResolvedRule<'a> {
+    pub(super) rule: &'a Rule,
+    pub(super) tier: Tier,
+    /// Level of precedence.
+    pub(super) level: u32,
+    pub(super) peers: PeerSet,
+    pub(super) ports: ResolvedPorts<'a>,
 }
 
 /// A rule's ports, each with the number under which it appears in rows.
-enum ResolvedPorts<'a> {
+pub(super) enum ResolvedPorts<'a> {
     Any(u32),
     Listed(Vec<(u32, &'a PortRule)>),
 }
@@ -47,6 +49,8 @@ pub(crate) struct DirectionPolicy {
     pub(crate) enforced_by: Vec<PolicyId>,
     /// What the DNS proxy lets pass, by port and protocol.
     pub(crate) dns: BTreeMap<(u16, Protocol), Vec<DnsRule>>,
+    /// What the proxies for HTTP and TLS let pass; empty where nothing goes to them.
+    pub(crate) proxied: Vec<ProxyRule>,
 }
 
 /// Finds the peers of every rule and numbers what can appear in rows.
@@ -60,15 +64,23 @@ pub(crate) fn sections<'a>(
     for (id, policy) in &desired.policies {
         for section in &policy.sections {
             let mut rules = Vec::new();
+            let mut places = [0, 0];
             for rule in &section.rules {
-                let peers = peers(rule, &desired.world, members, &mut selected);
+                let [ingress, egress] = &mut places;
+                let place = match rule.direction {
+                    Direction::Ingress => ingress,
+                    Direction::Egress => egress,
+                };
+                let level = level_of(section.tier, *place);
+                *place += 1;
+                let peers = peers(id, rule, desired, members, &mut selected);
                 let ports = match &rule.ports {
                     Ports::Any => ResolvedPorts::Any(numbers.rule(id, &rule.path)),
                     Ports::Listed(listed) => ResolvedPorts::Listed(
                         listed.iter().map(|port| (numbers.rule(id, &port.path), port)).collect(),
                     ),
                 };
-                rules.push(ResolvedRule { rule, peers, ports });
+                rules.push(ResolvedRule { rule, tier: section.tier, level, peers, ports });
             }
             resolved.push(ResolvedSection { policy: id, section, rules });
         }
@@ -78,13 +90,14 @@ pub(crate) fn sections<'a>(
 
 /// The identities that a rule's peers stand for.
 fn peers<'a>(
+    policy: &PolicyId,
     rule: &'a Rule,
-    world: &World,
+    desired: &Desired,
     members: &BTreeMap<Identity, Member>,
     selected: &mut BTreeMap<&'a Selector, BTreeSet<Identity>>,
 ) -> PeerSet {
     let select = |selector: &Selector| -> BTreeSet<Identity> {
-        let of = members.iter().filter(|(_, member)| selector.selects(&member.labels));
+        let of = members.iter().filter(|(_, member)| is_selected(selector, &member.labels, desired.dialect));
         of.map(|(identity, _)| *identity).collect()
     };
     match &rule.peers {
@@ -95,10 +108,21 @@ fn peers<'a>(
             for selector in selectors {
                 identities.extend(selected.entry(selector).or_insert_with(|| select(selector)).iter());
             }
+            if opens_namespace(policy, rule, selectors, desired.dialect)
+                && let Some(namespace) = &policy.namespace
+            {
+                let mut pods = LabelSelector::default();
+                pods.require(LabelSet::NAMESPACE, namespace);
+                identities.extend(select(&Selector::Labels(pods)));
+            }
             PeerSet::Listed(identities)
         }
         Peers::Services(references) => {
-            let selectors = service_selectors(world, references);
+            // Cilium allows `toServices` in deny rules and looks services up in allow rules only (2.9).
+            let selectors = match rule.effect {
+                Effect::Allow => service_selectors(&desired.world, references),
+                Effect::Deny | Effect::Pass => Vec::new(),
+            };
             // Cilium fails open here: ports without a peer are open to anyone (policy semantics 15 row 11).
             if selectors.is_empty() && rule.ports != Ports::Any {
                 return PeerSet::Any;
@@ -108,14 +132,48 @@ fn peers<'a>(
     }
 }
 
+/// Whether a selector selects an identity; in Cilium 1.19 groups of prefixes by label are not looked for outside
+/// the cluster alone, so that `NotIn` also selects pods and nodes (policy semantics 15 row 4).
+fn is_selected(selector: &Selector, labels: &LabelSet, dialect: Dialect) -> bool {
+    match selector {
+        Selector::Group { which, except } if dialect == Dialect::Cilium119 => {
+            which.selects(labels) && !except.iter().any(|prefix| labels.has_prefix(prefix))
+        }
+        Selector::Labels(_)
+        | Selector::Prefix { .. }
+        | Selector::Group { .. }
+        | Selector::Entity(_)
+        | Selector::Name(_) => selector.selects(labels),
+    }
+}
+
+/// Whether a rule for prefixes also lets in every pod of the policy's namespace, as a NetworkPolicy's `ipBlock`
+/// does at ingress in Cilium 1.19 (policy semantics 15 row 1).
+fn opens_namespace(policy: &PolicyId, rule: &Rule, selectors: &[Selector], dialect: Dialect) -> bool {
+    dialect == Dialect::Cilium119
+        && policy.kind == "NetworkPolicy"
+        && rule.direction == Direction::Ingress
+        && selectors.iter().any(|selector| matches!(selector, Selector::Prefix { .. }))
+}
+
 /// Selectors for the backends of services: by label where the service selects, by address where its
 /// endpoints are given by hand (policy semantics 2.9).
 fn service_selectors(world: &World, references: &[ServiceReference]) -> Vec<Selector> {
     let mut selectors = Vec::new();
     for reference in references {
         for (name, service) in &world.services {
+            let is_meant = match &reference.which {
+                ServiceMatch::Name(wanted) => *wanted == name.name,
+                ServiceMatch::Labels(selector) => {
+                    let mut labels = LabelSet::default();
+                    for (key, value) in &service.labels {
+                        labels.insert(Source::K8s, key, value);
+                    }
+                    selector.selects(&labels)
+                }
+            };
             let namespace = reference.namespace.as_ref();
-            if name.name != reference.name || namespace.is_some_and(|wanted| *wanted != name.namespace) {
+            if !is_meant || namespace.is_some_and(|wanted| *wanted != name.namespace) {
                 continue;
             }
             match &service.selector {
@@ -145,16 +203,16 @@ pub(crate) fn service_prefixes(world: &World, references: &[ServiceReference]) -
         .into_iter()
         .filter_map(|selector| match selector {
             Selector::Prefix { prefix, .. } => Some(prefix),
-            Selector::Labels(_) | Selector::Entity(_) | Selector::Name(_) => None,
+            Selector::Labels(_) | Selector::Entity(_) | Selector::Group { .. } | Selector::Name(_) => None,
         })
         .collect()
 }
 
-/// What holds for an endpoint in a direction; `None`: no policy is enforced.
+/// What holds for a subject in a direction; `None`: no policy is enforced.
 ///
-/// 1. Collect the sections that select the endpoint and enforce the direction.
-/// 2. Turn their rules into rows.
-/// 3. Add the rows that no document holds: the node's own access, and what default allow lets pass.
+/// 1. Collect the sections that select the subject and enforce the direction.
+/// 2. Where one of them denies by default, the tier after the ordinary policies is never asked.
+/// 3. Turn their rules into rows, and add the rows that no document holds.
 pub(crate) fn direction(
     sections: &[ResolvedSection<'_>],
     subject: &Member,
@@ -163,7 +221,7 @@ pub(crate) fn direction(
     dialect: Dialect,
 ) -> Option<DirectionPolicy> {
     let mut enforced_by = Vec::new();
-    let mut applying = Vec::new();
+    let mut applying: Vec<&ResolvedRule<'_>> = Vec::new();
     for section in sections.iter().filter(|section| section.section.subject.selects(&subject.labels)) {
         match section.section.enforcement(direction).under(dialect) {
             Enforcement::None => continue,
@@ -180,159 +238,16 @@ pub(crate) fn direction(
     if !default_deny && applying.is_empty() {
         return None;
     }
-
-    let mut builder = Builder { rows: Rows::default(), dns: BTreeMap::new(), default_deny };
+    if default_deny {
+        applying.retain(|rule| !matches!(rule.tier, Tier::Baseline { .. }));
+    }
+    let ports = applying.iter().flat_map(|rule| rule.rule.listed_ports());
+    let proxied = ports.filter_map(PortRule::proxy).any(|proxy| matches!(proxy, Proxy::Http | Proxy::Tls));
+    let mut builder = Builder::new(Around { subject, members, dialect, default_deny, proxied });
     for rule in applying {
-        builder.add(rule, subject, members);
+        builder.add(rule);
     }
-    let (mut rows, dns) = (builder.rows, builder.dns);
-    let from_node = direction == Direction::Ingress || dialect == Dialect::Kubernetes;
-    if default_deny && from_node {
-        rows.add(Identity::HOST, Traffic::Any, Verdict::allow(level::LAST, Number::KUBELET));
-    }
-    if !default_deny {
-        rows.add(Identity::ANY, Traffic::Any, Verdict::allow(level::LAST, Number::NONE));
-    }
-    let dns = dns
-        .into_iter()
-        .filter(|(_, filter)| filter.inspected)
-        .map(|(key, filter)| (key, filter.rules))
-        .collect();
-    Some(DirectionPolicy { rows: rows.finish(), enforced_by, dns })
-}
-
-/// Rows and DNS rules of one direction while its rules are gone through.
-struct Builder {
-    rows: Rows,
-    dns: BTreeMap<(u16, Protocol), Filter>,
-    default_deny: bool,
-}
-
-/// Everything that is said of one port of one protocol by a rule for exactly that port.
-#[derive(Default)]
-struct Filter {
-    /// Some rule has names, so the traffic goes to the proxy.
-    inspected: bool,
-    rules: Vec<DnsRule>,
-}
-
-impl Builder {
-    fn add(&mut self, rule: &ResolvedRule<'_>, subject: &Member, members: &BTreeMap<Identity, Member>) {
-        let effect = rule.rule.effect;
-        match &rule.ports {
-            ResolvedPorts::Any(number) => {
-                self.add_rows(&rule.peers, Traffic::Any, Verdict::of(effect, *number));
-            }
-            ResolvedPorts::Listed(ports) => {
-                for (number, port) in ports {
-                    self.add_port(rule, *number, port, subject, members);
-                }
-            }
-        }
-    }
-
-    fn add_port(
-        &mut self,
-        rule: &ResolvedRule<'_>,
-        number: u32,
-        port: &PortRule,
-        subject: &Member,
-        members: &BTreeMap<Identity, Member>,
-    ) {
-        let effect = rule.rule.effect;
-        match &port.port {
-            PortMatch::Every => {
-                self.add_rows(&rule.peers, Traffic::Protocol(port.protocol), Verdict::of(effect, number));
-            }
-            PortMatch::Range(first, last) => {
-                self.add_range(&rule.peers, effect, number, port, (*first, *last));
-            }
-            // The name belongs to whoever receives the traffic (policy semantics 1.4): at ingress the
-            // subject, at egress each peer that has the name.
-            PortMatch::Named(name) => match rule.rule.direction {
-                Direction::Ingress => {
-                    for found in named(&subject.ports, name, port.protocol) {
-                        self.add_range(&rule.peers, effect, number, port, (found, found));
-                    }
-                }
-                Direction::Egress => {
-                    for (identity, member) in members.iter().filter(|(id, _)| rule.peers.contains(**id)) {
-                        let peer = PeerSet::Listed(BTreeSet::from([*identity]));
-                        for found in named(&member.ports, name, port.protocol) {
-                            self.add_range(&peer, effect, number, port, (found, found));
-                        }
-                    }
-                }
-            },
-        }
-    }
-
-    fn add_range(
-        &mut self,
-        peers: &PeerSet,
-        effect: Effect,
-        number: u32,
-        port: &PortRule,
-        (first, last): (u16, u16),
-    ) {
-        let verdict = match (&port.dns, effect) {
-            (Some(_), Effect::Allow) => Verdict::redirect(level::NORMAL, number, Proxy::Dns),
-            (None, Effect::Allow) | (_, Effect::Deny) => Verdict::of(effect, number),
-        };
-        for block in blocks(first, last) {
-            self.add_rows(peers, Traffic::Ports(port.protocol, block), verdict);
-        }
-        if effect == Effect::Allow && first == last {
-            self.add_dns(peers, number, port, first);
-        }
-    }
-
-    /// Notes what the DNS proxy needs to know of an allow for exactly one port.
-    ///
-    /// An allow without names for the same port lets every name pass, and so does every rule where nothing is
-    /// denied by default (policy semantics 2.14 and 2.4).
-    fn add_dns(&mut self, peers: &PeerSet, rule: u32, port: &PortRule, number: u16) {
-        let filter = self.dns.entry((number, port.protocol)).or_default();
-        filter.inspected |= port.dns.is_some();
-        let mut names = port.dns.clone().unwrap_or_default();
-        if port.dns.is_none() || !self.default_deny {
-            names.push(NamePattern::every());
-        }
-        filter.rules.push(DnsRule { peers: peers.clone(), names, rule });
-    }
-
-    fn add_rows(&mut self, peers: &PeerSet, traffic: Traffic, verdict: Verdict) {
-        match peers {
-            PeerSet::Any => self.rows.add(Identity::ANY, traffic, verdict),
-            PeerSet::Listed(identities) => {
-                for identity in identities {
-                    self.rows.add(*identity, traffic, verdict);
-                }
-            }
-        }
-    }
-}
-
-/// The ports that have a name and protocol.
-fn named(
-    ports: &BTreeSet<(alloc::string::String, Protocol, u16)>,
-    name: &str,
-    protocol: Protocol,
-) -> Vec<u16> {
-    ports.iter().filter(|(n, p, _)| n == name && *p == protocol).map(|(_, _, number)| *number).collect()
-}
-
-impl Verdict {
-    /// A rule's plain effect at the level of ordinary policies.
-    fn of(effect: Effect, rule: u32) -> Self {
-        match effect {
-            Effect::Allow => Self::allow(level::NORMAL, rule),
-            Effect::Deny => Self {
-                precedence: PolicyEntry::precedence_of(level::NORMAL, PolicyEntry::DENY),
-                action: Action::Deny,
-                proxy: None,
-                rule,
-            },
-        }
-    }
+    add_unwritten(&mut builder, direction);
+    let Built { rows, dns, proxied } = builder.finish();
+    Some(DirectionPolicy { rows, enforced_by, dns, proxied })
 }

@@ -33,19 +33,27 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Listener priority of the DNS proxy (Cilium `pkg/policy/types/entry.go`).
-    const DNS_PRIORITY: u8 = 121;
-
     /// A plain allow.
     pub(crate) const fn allow(level: u32, rule: u32) -> Self {
         let precedence = PolicyEntry::precedence_of(level, PolicyEntry::ALLOW);
         Self { precedence, action: Action::Allow, proxy: None, rule }
     }
+}
 
-    /// A redirect.
-    pub(crate) const fn redirect(level: u32, rule: u32, proxy: Proxy) -> Self {
-        let precedence = PolicyEntry::precedence_of(level, u8::MAX - Self::DNS_PRIORITY);
-        Self { precedence, action: Action::Redirect, proxy: Some(proxy), rule }
+impl Traffic {
+    /// The traffic that both match.
+    pub(crate) fn meet(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Any, traffic) | (traffic, Self::Any) => Some(traffic),
+            (Self::Protocol(one), Self::Protocol(other)) => (one == other).then_some(self),
+            (Self::Protocol(one), ports @ Self::Ports(other, _))
+            | (ports @ Self::Ports(other, _), Self::Protocol(one)) => (one == other).then_some(ports),
+            (Self::Ports(one, first), Self::Ports(other, second)) => {
+                let (wide, narrow) =
+                    if first.bits <= second.bits { (first, second) } else { (second, first) };
+                (one == other && wide.contains(narrow)).then_some(Self::Ports(one, narrow))
+            }
+        }
     }
 }
 

@@ -53,6 +53,15 @@ impl LabelSelector {
         });
     }
 
+    /// Adds the requirement that a reserved label is there.
+    pub fn require_reserved(&mut self, key: &str) {
+        self.requirements.push(Requirement {
+            source: Some(Source::Reserved),
+            key: key.into(),
+            operator: Operator::Exists,
+        });
+    }
+
     /// Adds the requirement that a Kubernetes label is there.
     pub fn require_key(&mut self, key: &str) {
         self.requirements.push(Requirement {

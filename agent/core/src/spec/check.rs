@@ -1,15 +1,16 @@
 //! Collects everything that is wrong with a document, each with its place.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use alloc::{format, string::ToString};
 
+use crate::rule::NotSimulated;
 use crate::spec::InvalidSpec;
 
 /// What was found so far.
 #[derive(Debug, Default)]
 pub(super) struct Check {
     problems: Vec<InvalidSpec>,
+    not_simulated: Vec<NotSimulated>,
 }
 
 impl Check {
@@ -27,20 +28,14 @@ impl Check {
         });
     }
 
-    /// Notes a field that Cilium knows and Egret cannot simulate.
-    pub(super) fn not_simulated(&mut self, path: &str, field: &str, present: bool) {
-        if present {
-            self.problem_with(
-                &format!("{path}.{field}"),
-                format!("`{field}` is not simulated yet"),
-                "take the field out; it is refused so that no result leaves it out of account",
-            );
-        }
+    /// Notes what is accepted and left out of account, and how the verdict stands without it.
+    pub(super) fn not_simulated(&mut self, path: &str, what: &'static str) {
+        self.not_simulated.push(NotSimulated { path: path.to_string(), what });
     }
 
-    /// The value when nothing was wrong.
-    pub(super) fn finish<T>(self, value: T) -> Result<T, Vec<InvalidSpec>> {
-        if self.problems.is_empty() { Ok(value) } else { Err(self.problems) }
+    /// What is made of everything left out of account, when nothing was wrong.
+    pub(super) fn finish<T>(self, make: impl FnOnce(Vec<NotSimulated>) -> T) -> Result<T, Vec<InvalidSpec>> {
+        if self.problems.is_empty() { Ok(make(self.not_simulated)) } else { Err(self.problems) }
     }
 }
 

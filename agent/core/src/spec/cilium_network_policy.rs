@@ -55,7 +55,23 @@ pub struct CiliumSpec {
     /// Labels of the rules, for tools.
     pub labels: Option<Vec<RuleLabel>>,
     /// Text for flow logs.
-    pub log: Option<IgnoredAny>,
+    pub log: Option<Log>,
+}
+
+/// `log`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Log {
+    /// At most 32 printable characters.
+    pub value: Option<String>,
+}
+
+/// `authentication`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Authentication {
+    /// `disabled`, `required` or `test-always-fail`.
+    pub mode: String,
 }
 
 /// `enableDefaultDeny`.
@@ -95,17 +111,17 @@ pub struct IngressRule {
     /// Entities.
     pub from_entities: Option<Vec<String>>,
     /// Nodes by label.
-    pub from_nodes: Option<IgnoredAny>,
+    pub from_nodes: Option<Vec<LabelSelector>>,
     /// Groups of a cloud provider.
-    pub from_groups: Option<IgnoredAny>,
+    pub from_groups: Option<Vec<Group>>,
     /// Requirements on all peers; removed from Cilium 1.19.
-    pub from_requires: Option<IgnoredAny>,
+    pub from_requires: Option<Vec<IgnoredAny>>,
     /// Ports.
     pub to_ports: Option<Vec<PortRule>>,
     /// ICMP types.
     pub icmps: Option<Vec<IcmpRule>>,
     /// Mutual authentication.
-    pub authentication: Option<IgnoredAny>,
+    pub authentication: Option<Authentication>,
 }
 
 /// One item of `egress` or `egressDeny`.
@@ -123,22 +139,22 @@ pub struct EgressRule {
     /// Entities.
     pub to_entities: Option<Vec<String>>,
     /// Nodes by label.
-    pub to_nodes: Option<IgnoredAny>,
+    pub to_nodes: Option<Vec<LabelSelector>>,
     /// Services.
     pub to_services: Option<Vec<ServiceRule>>,
     /// DNS names.
     #[serde(rename = "toFQDNs")]
     pub to_fqdns: Option<Vec<NameRule>>,
     /// Groups of a cloud provider.
-    pub to_groups: Option<IgnoredAny>,
+    pub to_groups: Option<Vec<Group>>,
     /// Requirements on all peers; removed from Cilium 1.19.
-    pub to_requires: Option<IgnoredAny>,
+    pub to_requires: Option<Vec<IgnoredAny>>,
     /// Ports.
     pub to_ports: Option<Vec<PortRule>>,
     /// ICMP types.
     pub icmps: Option<Vec<IcmpRule>>,
     /// Mutual authentication.
-    pub authentication: Option<IgnoredAny>,
+    pub authentication: Option<Authentication>,
 }
 
 /// One item of `fromCIDRSet` or `toCIDRSet`.
@@ -148,9 +164,9 @@ pub struct CidrRule {
     /// The prefix.
     pub cidr: Option<String>,
     /// A named group of prefixes.
-    pub cidr_group_ref: Option<IgnoredAny>,
+    pub cidr_group_ref: Option<String>,
     /// Groups of prefixes by label.
-    pub cidr_group_selector: Option<IgnoredAny>,
+    pub cidr_group_selector: Option<LabelSelector>,
     /// What is left out.
     pub except: Option<Vec<String>>,
 }
@@ -162,7 +178,25 @@ pub struct ServiceRule {
     /// By name.
     pub k8s_service: Option<ServiceName>,
     /// By the service's labels.
-    pub k8s_service_selector: Option<IgnoredAny>,
+    pub k8s_service_selector: Option<ServiceSelector>,
+}
+
+/// `k8sServiceSelector`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceSelector {
+    /// Labels of services.
+    pub selector: LabelSelector,
+    /// Namespace of the services; every namespace when absent.
+    pub namespace: Option<String>,
+}
+
+/// One item of `fromGroups` or `toGroups`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Group {
+    /// Security groups of Amazon's cloud.
+    pub aws: Option<IgnoredAny>,
 }
 
 /// `k8sService`.
@@ -195,14 +229,61 @@ pub struct PortRule {
     pub rules: Option<L7Rules>,
     /// TLS towards the client.
     #[serde(rename = "terminatingTLS")]
-    pub terminating_tls: Option<IgnoredAny>,
+    pub terminating_tls: Option<Tls>,
     /// TLS towards the server.
     #[serde(rename = "originatingTLS")]
-    pub originating_tls: Option<IgnoredAny>,
+    pub originating_tls: Option<Tls>,
     /// Server names of TLS.
-    pub server_names: Option<IgnoredAny>,
+    pub server_names: Option<Vec<String>>,
     /// A listener of the user's own.
-    pub listener: Option<IgnoredAny>,
+    pub listener: Option<Listener>,
+}
+
+/// `terminatingTLS` or `originatingTLS`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tls {
+    /// The secret that holds what the other fields name.
+    pub secret: SecretName,
+    /// Key of the trusted certificates.
+    #[serde(rename = "trustedCA")]
+    pub trusted_ca: Option<String>,
+    /// Key of the certificate.
+    pub certificate: Option<String>,
+    /// Key of the private key.
+    pub private_key: Option<String>,
+}
+
+/// A secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretName {
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// `listener`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Listener {
+    /// The configuration that holds the listener.
+    pub envoy_config: EnvoyConfig,
+    /// Name of the listener.
+    pub name: String,
+    /// 1 to 100; lower wins.
+    pub priority: Option<i64>,
+}
+
+/// `envoyConfig`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvoyConfig {
+    /// `CiliumEnvoyConfig` or `CiliumClusterwideEnvoyConfig`.
+    pub kind: Option<String>,
+    /// Its name.
+    pub name: String,
 }
 
 /// One item of `ports`.
@@ -222,7 +303,7 @@ pub struct Port {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct L7Rules {
     /// HTTP requests.
-    pub http: Option<IgnoredAny>,
+    pub http: Option<Vec<HttpRule>>,
     /// DNS names.
     pub dns: Option<Vec<NameRule>>,
     /// Kafka requests; removed from Cilium 1.20.
@@ -231,6 +312,36 @@ pub struct L7Rules {
     pub l7proto: Option<IgnoredAny>,
     /// Another parser's rules; removed from Cilium 1.20.
     pub l7: Option<Vec<BTreeMap<String, String>>>,
+}
+
+/// One item of `rules.http`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HttpRule {
+    /// Regular expression for the method.
+    pub method: Option<String>,
+    /// Regular expression for the path with its query.
+    pub path: Option<String>,
+    /// Regular expression for the host.
+    pub host: Option<String>,
+    /// `Name` or `Name: value`.
+    pub headers: Option<Vec<String>>,
+    /// Headers with what happens when they are other ones.
+    pub header_matches: Option<Vec<HeaderMatch>>,
+}
+
+/// One item of `headerMatches`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HeaderMatch {
+    /// Name of the header.
+    pub name: String,
+    /// The value that it must have.
+    pub value: Option<String>,
+    /// The secret that holds the value.
+    pub secret: Option<SecretName>,
+    /// `LOG`, `ADD`, `DELETE` or `REPLACE`.
+    pub mismatch: Option<String>,
 }
 
 /// One item of `icmps`.

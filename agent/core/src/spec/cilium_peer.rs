@@ -5,13 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::check::Check;
-use super::cilium_network_policy::{CidrRule, NameRule, ServiceRule};
+use super::cilium_network_policy::{CidrRule, Group, NameRule, ServiceName, ServiceRule, ServiceSelector};
 use super::cilium_rule::Scope;
 use super::label_selector::{self, Keys, LabelSelector};
 use super::prefix::{self, Inside};
 use crate::identity::{LabelSet, Source};
-use crate::rule::{Effect, Peers, ServiceReference};
-use crate::selector::{Entity, NamePattern, Selector};
+use crate::rule::{Effect, Peers, ServiceMatch, ServiceReference};
+use crate::selector::{Entity, GroupMatch, NamePattern, Selector};
 
 /// One peer field that a rule has.
 #[derive(Clone, Debug)]
@@ -103,18 +103,76 @@ pub(super) fn prefix_sets(
             );
             continue;
         }
-        check.not_simulated(&path, "cidrGroupRef", cidr_group_ref.is_some());
-        check.not_simulated(&path, "cidrGroupSelector", cidr_group_selector.is_some());
-        let Some(cidr) = cidr else { continue };
-        let outer = prefix::prefix(check, &format!("{path}.cidr"), cidr);
+        let outer = cidr.as_ref().map(|cidr| prefix::prefix(check, &format!("{path}.cidr"), cidr));
         let mut inner = Vec::new();
         for (index, text) in except.iter().flatten().enumerate() {
             let path = format!("{path}.except[{index}]");
-            inner.extend(prefix::exception(check, &path, text, outer, Inside::OrEqual));
+            inner.extend(match outer {
+                Some(outer) => prefix::exception(check, &path, text, outer, Inside::OrEqual),
+                // What the group holds is known only when policies are compiled.
+                None => prefix::prefix(check, &path, text),
+            });
         }
-        selectors.extend(outer.map(|prefix| Selector::Prefix { prefix, except: inner }));
+        let by_name = cidr_group_ref.as_ref().map(|name| {
+            check_group_name(check, &format!("{path}.cidrGroupRef"), name);
+            GroupMatch::Name(name.clone())
+        });
+        let by_labels = cidr_group_selector.as_ref().map(|written| {
+            let keys = Keys::Of(Source::CidrGroup);
+            let path = format!("{path}.cidrGroupSelector");
+            GroupMatch::Labels(label_selector::understand(check, &path, written, keys))
+        });
+        selectors.extend(match (outer, by_name.or(by_labels)) {
+            (Some(outer), _) => outer.map(|prefix| Selector::Prefix { prefix, except: inner }),
+            (None, which) => which.map(|which| Selector::Group { which, except: inner }),
+        });
     }
     Some(Field::of_selectors(name, written.len(), selectors))
+}
+
+fn check_group_name(check: &mut Check, path: &str, name: &str) {
+    let is_label = |label: &str| {
+        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        edge(label.chars().next())
+            && edge(label.chars().last())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if name.len() > 253 || !name.split('.').all(is_label) {
+        check.problem(path, format!("`{name}` is not the name of an object"));
+    }
+}
+
+/// `fromNodes`, `toNodes`: other nodes by label, never the subject's own (policy semantics 2.6).
+pub(super) fn nodes(
+    check: &mut Check,
+    path: &str,
+    name: &'static str,
+    written: &Option<Vec<LabelSelector>>,
+) -> Option<Field> {
+    let written = written.as_ref()?;
+    let mut selectors = Vec::new();
+    for (index, item) in written.iter().enumerate() {
+        let path = format!("{path}.{name}[{index}]");
+        let mut selector = label_selector::understand(check, &path, item, Keys::Of(Source::Node));
+        selector.require_reserved(Entity::RemoteNode.word());
+        selectors.push(Selector::Labels(selector));
+    }
+    Some(Field::of_selectors(name, written.len(), selectors))
+}
+
+/// `fromGroups`, `toGroups`, which a cloud provider resolves.
+pub(super) fn groups(
+    check: &mut Check,
+    path: &str,
+    name: &'static str,
+    written: &Option<Vec<Group>>,
+) -> Option<Field> {
+    let written = written.as_ref()?;
+    if !written.is_empty() {
+        let what = "the cloud provider is not asked: the groups are taken to be empty, and match nobody";
+        check.not_simulated(&format!("{path}.{name}"), what);
+    }
+    Some(Field::of_selectors(name, written.len(), Vec::new()))
 }
 
 /// `fromEntities`, `toEntities`.
@@ -148,28 +206,32 @@ pub(super) fn services(
     path: &str,
     name: &'static str,
     written: &Option<Vec<ServiceRule>>,
-    effect: Effect,
 ) -> Option<Field> {
     let written = written.as_ref()?;
-    // Cilium looks services up for allow rules only, so such a rule would not do what it says (2.9).
-    check.not_simulated(path, name, effect == Effect::Deny);
     let mut references = Vec::new();
+    let namespaced = |namespace: &Option<String>| namespace.clone().filter(|text| !text.is_empty());
     for (index, item) in written.iter().enumerate() {
         let path = format!("{path}.{name}[{index}]");
         let ServiceRule { k8s_service, k8s_service_selector } = item;
-        check.not_simulated(&path, "k8sServiceSelector", k8s_service_selector.is_some());
-        match k8s_service.as_ref().map(|service| (&service.service_name, &service.namespace)) {
-            Some((Some(name), namespace)) => references.push(ServiceReference {
-                name: name.clone(),
-                namespace: namespace.clone().filter(|namespace| !namespace.is_empty()),
-            }),
-            Some((None, _)) => {
-                check.problem(&format!("{path}.k8sService"), "`serviceName` must be given");
+        if k8s_service.is_none() && k8s_service_selector.is_none() {
+            check.problem(&path, "`k8sService` or `k8sServiceSelector` must be given");
+        }
+        if let Some(ServiceName { service_name, namespace }) = k8s_service {
+            match service_name {
+                Some(name) => references.push(ServiceReference {
+                    which: ServiceMatch::Name(name.clone()),
+                    namespace: namespaced(namespace),
+                }),
+                None => check.problem(&format!("{path}.k8sService"), "`serviceName` must be given"),
             }
-            None if k8s_service_selector.is_none() => {
-                check.problem(&path, "`k8sService` must be given");
-            }
-            None => {}
+        }
+        if let Some(ServiceSelector { selector, namespace }) = k8s_service_selector {
+            let path = format!("{path}.k8sServiceSelector.selector");
+            let labels = label_selector::understand(check, &path, selector, Keys::Cilium);
+            references.push(ServiceReference {
+                which: ServiceMatch::Labels(labels),
+                namespace: namespaced(namespace),
+            });
         }
     }
     let peers = Peers::Services(references);

@@ -6,11 +6,21 @@ use alloc::vec::Vec;
 use egret_shared::Direction;
 
 use super::check::{Check, rule_path};
-use super::cilium_network_policy::{IcmpRule, L7Rules, Port, PortRule};
-use super::{cilium_peer, icmp, kubernetes_rule};
+use super::cilium_network_policy::{IcmpRule, Port, PortRule};
+use super::{cilium_l7, icmp, kubernetes_rule};
 use crate::protocol::Protocol;
-use crate::rule::{self, Effect, PortMatch, Ports};
-use crate::selector::NamePattern;
+use crate::rule::{self, Effect, Inspection, PortMatch, Ports};
+
+/// Where a rule stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) direction: Direction,
+    pub(super) effect: Effect,
+    /// The subjects are nodes.
+    pub(super) host: bool,
+    /// The policy has no namespace.
+    pub(super) clusterwide: bool,
+}
 
 /// Most items that `ports`, and the fields of `icmps`, may have.
 pub(super) const MAX_ITEMS: usize = 40;
@@ -22,8 +32,7 @@ pub(super) fn ports(
     path: &str,
     to_ports: &Option<Vec<PortRule>>,
     icmps: &Option<Vec<IcmpRule>>,
-    direction: Direction,
-    effect: Effect,
+    place: Place,
 ) -> Ports {
     let to_ports = to_ports.as_deref().unwrap_or_default();
     let icmps = icmps.as_deref().unwrap_or_default();
@@ -41,40 +50,23 @@ pub(super) fn ports(
         (to_ports, []) => {
             let mut listed = Vec::new();
             for (index, item) in to_ports.iter().enumerate() {
-                listed.extend(item_ports(
-                    check,
-                    &format!("{path}.toPorts[{index}]"),
-                    item,
-                    direction,
-                    effect,
-                ));
+                listed.extend(item_ports(check, &format!("{path}.toPorts[{index}]"), item, place));
             }
             Ports::Listed(listed)
         }
     }
 }
 
-fn item_ports(
-    check: &mut Check,
-    path: &str,
-    item: &PortRule,
-    direction: Direction,
-    effect: Effect,
-) -> Vec<rule::PortRule> {
-    let PortRule { ports, rules, terminating_tls, originating_tls, server_names, listener } = item;
-    check.not_simulated(path, "terminatingTLS", terminating_tls.is_some());
-    check.not_simulated(path, "originatingTLS", originating_tls.is_some());
-    check.not_simulated(path, "serverNames", server_names.is_some());
-    check.not_simulated(path, "listener", listener.is_some());
-    let ports = ports.as_deref().unwrap_or_default();
+fn item_ports(check: &mut Check, path: &str, item: &PortRule, place: Place) -> Vec<rule::PortRule> {
+    let ports = item.ports.as_deref().unwrap_or_default();
     if ports.len() > MAX_ITEMS {
         check.problem(
             &format!("{path}.ports"),
             format!("{} ports: at most {MAX_ITEMS} are allowed", ports.len()),
         );
     }
-    let dns = rules.as_ref().and_then(|rules| dns(check, &format!("{path}.rules"), rules, direction, effect));
-    if dns.is_some() && ports.is_empty() {
+    let inspect = cilium_l7::inspection(check, path, item, place);
+    if matches!(inspect, Some(Inspection::Dns(_))) && ports.is_empty() {
         check.problem_with(
             &format!("{path}.rules.dns"),
             "DNS rules need a port",
@@ -85,73 +77,28 @@ fn item_ports(
     for (index, port) in ports.iter().enumerate() {
         let at = format!("{path}.ports[{index}]");
         let Some((protocols, matched)) = self::port(check, &at, port) else { continue };
-        if dns.is_some() {
-            check_dns_port(check, &at, &matched, protocols);
+        if let Some(inspect) = &inspect {
+            cilium_l7::check_port(check, &at, inspect, &matched, protocols);
         }
         listed.extend(protocols.iter().map(|protocol| rule::PortRule {
             path: rule_path(path),
             protocol: *protocol,
             port: matched.clone(),
-            dns: dns.clone(),
+            inspect: inspect.clone(),
         }));
     }
     listed
 }
 
-/// The names of `rules.dns`; `None` when nothing in `rules` looks into the traffic.
-fn dns(
-    check: &mut Check,
-    path: &str,
-    rules: &L7Rules,
-    direction: Direction,
-    effect: Effect,
-) -> Option<Vec<NamePattern>> {
-    if effect == Effect::Deny {
-        check.problem_with(
-            path,
-            "a deny rule cannot have `rules`: what it matches is dropped unseen",
-            "take `rules` out, or allow only the requests that are wanted",
-        );
-        return None;
-    }
-    let L7Rules { http, dns, kafka, l7proto, l7 } = rules;
-    let kinds = [http.is_some(), dns.is_some(), kafka.is_some(), l7proto.is_some() || l7.is_some()];
-    if kinds.into_iter().filter(|kind| *kind).count() > 1 {
-        check.problem(path, "only one kind of `rules` may stand in one item");
-    }
-    check.not_simulated(path, "http", http.is_some());
-    check.not_simulated(path, "kafka", kafka.is_some());
-    check.not_simulated(path, "l7proto", l7proto.is_some());
-    check.not_simulated(path, "l7", l7.is_some());
-    let items = dns.as_deref().filter(|items| !items.is_empty())?;
-    if direction == Direction::Ingress {
-        check.problem(&format!("{path}.dns"), "DNS rules are not supported at ingress");
-    }
-    let mut names = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        names.extend(cilium_peer::name_pattern(check, &format!("{path}.dns[{index}]"), item));
-    }
-    Some(names)
-}
-
-fn check_dns_port(check: &mut Check, path: &str, matched: &PortMatch, protocols: &[Protocol]) {
-    match matched {
-        PortMatch::Every => {
-            check.problem(&format!("{path}.port"), "DNS rules cannot be used with port 0");
-        }
-        PortMatch::Range(first, last) if first < last => {
-            check.problem(&format!("{path}.endPort"), "DNS rules do not support port ranges");
-        }
-        PortMatch::Range(..) | PortMatch::Named(_) => {}
-    }
-    if *protocols == [Protocol::Sctp] {
-        check.problem(&format!("{path}.protocol"), "DNS rules apply to `TCP`, `UDP` or `ANY`");
-    }
-}
-
 /// The protocols and ports of one item.
 fn port(check: &mut Check, path: &str, written: &Port) -> Option<(&'static [Protocol], PortMatch)> {
     let Port { port, end_port, protocol } = written;
+    if let Some(extended) = protocol.as_deref().and_then(extended) {
+        if port.as_deref().is_some_and(|port| !port.is_empty() && port != "0") {
+            check.problem(&format!("{path}.port"), "a protocol without ports takes no `port`");
+        }
+        return Some((extended, PortMatch::Every));
+    }
     let protocols = protocols(check, &format!("{path}.protocol"), protocol.as_deref());
     let Some(text) = port else {
         check.problem_with(path, "`port` must be given", "`port: \"0\"` stands for every port");
@@ -188,8 +135,21 @@ fn port(check: &mut Check, path: &str, written: &Port) -> Option<(&'static [Prot
     Some((protocols?, matched))
 }
 
+/// The protocols above IP that have no ports, with their numbers (IANA, Protocol Numbers).
+fn extended(word: &str) -> Option<&'static [Protocol]> {
+    Some(match word {
+        "IGMP" => &[Protocol::Other(2)],
+        "IPIP" => &[Protocol::Other(4)],
+        "IPV6" => &[Protocol::Other(41)],
+        "GRE" => &[Protocol::Other(47)],
+        "ESP" => &[Protocol::Other(50)],
+        "AH" => &[Protocol::Other(51)],
+        "VRRP" => &[Protocol::Other(112)],
+        _ => return None,
+    })
+}
+
 fn protocols(check: &mut Check, path: &str, written: Option<&str>) -> Option<&'static [Protocol]> {
-    const EXTENDED: [&str; 7] = ["VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH"];
     Some(match written {
         None | Some("ANY") => &[Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
         Some("TCP") => &[Protocol::Tcp],
@@ -203,15 +163,11 @@ fn protocols(check: &mut Check, path: &str, written: Option<&str>) -> Option<&'s
             );
             return None;
         }
-        Some(word) if EXTENDED.contains(&word) => {
-            check.problem(path, format!("protocol `{word}` is not simulated yet"));
-            return None;
-        }
         Some(word) => {
             check.problem_with(
                 path,
                 format!("`{word}` is not a protocol of `toPorts`"),
-                "write `TCP`, `UDP`, `SCTP` or `ANY`",
+                "write `TCP`, `UDP`, `SCTP`, `ANY`, `VRRP`, `IGMP`, `GRE`, `IPIP`, `IPV6`, `ESP` or `AH`",
             );
             return None;
         }

@@ -4,14 +4,17 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use egret_shared::Direction;
+use serde::de::IgnoredAny;
 
 use super::check::{Check, rule_path};
-use super::cilium_network_policy::{CiliumNetworkPolicy, CiliumSpec, EgressRule, IngressRule};
+use super::cilium_network_policy::{
+    Authentication, CiliumNetworkPolicy, CiliumSpec, EgressRule, IngressRule, Log,
+};
 use super::cilium_peer::{self, Field};
-use super::cilium_port;
+use super::cilium_port::{self, Place};
 use super::label_selector::{self, Keys, LabelSelector};
 use crate::identity::{LabelSet, Source};
-use crate::rule::{Effect, Enforcement, Peers, Ports, Rule, Section};
+use crate::rule::{Effect, Enforcement, Peers, Ports, Rule, Section, Subject, Tier};
 use crate::selector;
 
 /// What holds for every rule of a section.
@@ -21,6 +24,8 @@ pub(super) struct Scope<'a> {
     pub(super) namespace: Option<&'a str>,
     /// The subject is chosen by `reserved:init`.
     pub(super) init_subject: bool,
+    /// The subjects are nodes.
+    pub(super) host: bool,
 }
 
 /// The sections of a policy: `spec` first, then `specs`.
@@ -60,7 +65,7 @@ fn section(check: &mut Check, path: &str, spec: &CiliumSpec, namespace: Option<&
         labels: _,
         log,
     } = spec;
-    check.not_simulated(path, "log", log.is_some());
+    check_log(check, path, log.as_ref());
     if node_selector.is_some() && endpoint_selector.is_some() {
         check.problem(path, "`endpointSelector` and `nodeSelector` may not stand together");
     } else if node_selector.is_some() && namespace.is_some() {
@@ -69,8 +74,6 @@ fn section(check: &mut Check, path: &str, spec: &CiliumSpec, namespace: Option<&
             "a CiliumNetworkPolicy cannot select nodes",
             "write a CiliumClusterwideNetworkPolicy",
         );
-    } else {
-        check.not_simulated(path, "nodeSelector", node_selector.is_some());
     }
     let (ingress, ingress_deny) = (slice(ingress), slice(ingress_deny));
     let (egress, egress_deny) = (slice(egress), slice(egress_deny));
@@ -81,18 +84,26 @@ fn section(check: &mut Check, path: &str, spec: &CiliumSpec, namespace: Option<&
             "to deny by default, write `ingress: [{}]` or `egress: [{}]`",
         );
     }
-    let Some(written) = endpoint_selector else {
-        if node_selector.is_none() {
+    let (subject, init_subject) = match (endpoint_selector, node_selector) {
+        (Some(written), _) => {
+            let path = format!("{path}.endpointSelector");
+            let (selector, init) = subject(check, &path, written, namespace);
+            (Subject::Endpoints(selector), init)
+        }
+        (None, Some(written)) => {
+            let path = format!("{path}.nodeSelector");
+            (Subject::Nodes(label_selector::understand(check, &path, written, Keys::Cilium)), false)
+        }
+        (None, None) => {
             check.problem_with(
                 path,
                 "a policy must have an `endpointSelector`",
                 "`endpointSelector: {}` selects every endpoint",
             );
+            return None;
         }
-        return None;
     };
-    let (subject, init_subject) = subject(check, &format!("{path}.endpointSelector"), written, namespace);
-    let scope = Scope { namespace, init_subject };
+    let scope = Scope { namespace, init_subject, host: endpoint_selector.is_none() };
     let mut rules = Vec::new();
     for (list, items, effect) in
         [("ingress", ingress, Effect::Allow), ("ingressDeny", ingress_deny, Effect::Deny)]
@@ -111,6 +122,7 @@ fn section(check: &mut Check, path: &str, spec: &CiliumSpec, namespace: Option<&
     let switch = enable_default_deny.clone().unwrap_or_default();
     Some(Section {
         subject,
+        tier: Tier::Normal,
         ingress: enforcement(switch.ingress, ingress.is_empty() && ingress_deny.is_empty()),
         egress: enforcement(switch.egress, egress.is_empty() && egress_deny.is_empty()),
         rules,
@@ -166,16 +178,16 @@ fn ingress_rule(check: &mut Check, path: &str, item: &IngressRule, effect: Effec
         icmps,
         authentication,
     } = item;
-    check.not_simulated(path, "fromNodes", from_nodes.is_some());
-    check.not_simulated(path, "fromGroups", from_groups.is_some());
-    check.not_simulated(path, "fromRequires", from_requires.is_some());
-    check_authentication(check, path, authentication.is_some(), effect);
-    let ports = cilium_port::ports(check, path, to_ports, icmps, Direction::Ingress, effect);
+    check_requires(check, path, "fromRequires", from_requires.as_deref());
+    check_authentication(check, path, authentication.as_ref(), effect);
+    let ports = cilium_port::ports(check, path, to_ports, icmps, scope.place(Direction::Ingress, effect));
     let fields = [
         cilium_peer::endpoints(check, path, "fromEndpoints", from_endpoints, scope),
         cilium_peer::prefixes(check, path, "fromCIDR", from_cidr),
         cilium_peer::prefix_sets(check, path, "fromCIDRSet", from_cidr_set),
         cilium_peer::entities(check, path, "fromEntities", from_entities),
+        cilium_peer::nodes(check, path, "fromNodes", from_nodes),
+        cilium_peer::groups(check, path, "fromGroups", from_groups),
     ];
     rule(check, path, Direction::Ingress, effect, fields, ports)
 }
@@ -195,30 +207,67 @@ fn egress_rule(check: &mut Check, path: &str, item: &EgressRule, effect: Effect,
         icmps,
         authentication,
     } = item;
-    check.not_simulated(path, "toNodes", to_nodes.is_some());
-    check.not_simulated(path, "toGroups", to_groups.is_some());
-    check.not_simulated(path, "toRequires", to_requires.is_some());
-    check_authentication(check, path, authentication.is_some(), effect);
-    let ports = cilium_port::ports(check, path, to_ports, icmps, Direction::Egress, effect);
+    check_requires(check, path, "toRequires", to_requires.as_deref());
+    check_authentication(check, path, authentication.as_ref(), effect);
+    let ports = cilium_port::ports(check, path, to_ports, icmps, scope.place(Direction::Egress, effect));
     let fields = [
         cilium_peer::endpoints(check, path, "toEndpoints", to_endpoints, scope),
         cilium_peer::prefixes(check, path, "toCIDR", to_cidr),
         cilium_peer::prefix_sets(check, path, "toCIDRSet", to_cidr_set),
         cilium_peer::entities(check, path, "toEntities", to_entities),
-        cilium_peer::services(check, path, "toServices", to_services, effect),
+        cilium_peer::nodes(check, path, "toNodes", to_nodes),
+        cilium_peer::groups(check, path, "toGroups", to_groups),
+        cilium_peer::services(check, path, "toServices", to_services),
         cilium_peer::names(check, path, "toFQDNs", to_fqdns, effect),
     ];
     rule(check, path, Direction::Egress, effect, fields, ports)
 }
 
-fn check_authentication(check: &mut Check, path: &str, present: bool, effect: Effect) {
-    match effect {
-        Effect::Allow => check.not_simulated(path, "authentication", present),
-        Effect::Deny if present => check.problem(
-            &format!("{path}.authentication"),
-            "a deny rule cannot ask for authentication: what it matches is dropped",
+fn check_authentication(check: &mut Check, path: &str, written: Option<&Authentication>, effect: Effect) {
+    let Some(Authentication { mode }) = written else { return };
+    let path = format!("{path}.authentication");
+    if effect == Effect::Deny {
+        check.problem(&path, "a deny rule cannot ask for authentication: what it matches is dropped");
+        return;
+    }
+    match mode.as_str() {
+        "disabled" => {}
+        "required" => {
+            check.not_simulated(&path, "there is no handshake: traffic is judged as if it had succeeded");
+        }
+        "test-always-fail" => {
+            check.not_simulated(&path, "the handshake that always fails is left out: traffic is allowed");
+        }
+        other => check.problem_with(
+            &format!("{path}.mode"),
+            format!("`{other}` is not a mode of authentication"),
+            "write `disabled`, `required` or `test-always-fail`",
         ),
-        Effect::Deny => {}
+    }
+}
+
+fn check_requires(check: &mut Check, path: &str, field: &str, written: Option<&[IgnoredAny]>) {
+    if written.is_some_and(|items| !items.is_empty()) {
+        check.problem_with(
+            &format!("{path}.{field}"),
+            format!("`{field}` was removed from Cilium 1.19"),
+            "put its labels into each selector of the peers that they are required of",
+        );
+    }
+}
+
+/// The text goes into flow logs, 32 printable characters at most.
+fn check_log(check: &mut Check, path: &str, log: Option<&Log>) {
+    let Some(Log { value: Some(text) }) = log else { return };
+    if text.chars().count() > 32 || text.chars().any(char::is_control) {
+        check.problem(&format!("{path}.log.value"), "the text is at most 32 printable characters");
+    }
+}
+
+impl Scope<'_> {
+    /// Where a rule of the section stands.
+    const fn place(self, direction: Direction, effect: Effect) -> Place {
+        Place { direction, effect, host: self.host, clusterwide: self.namespace.is_none() }
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn ports(check: &mut Check, path: &str, rules: &[IcmpRule]) -> Vec<Po
             let Some((protocol, number)) = kind(check, &at, field) else { continue };
             // Type 0 takes the place of "every port" in Cilium's keys and matches every type (15 row 13).
             let port = if number == 0 { PortMatch::Every } else { PortMatch::Range(number, number) };
-            listed.push(PortRule { path: rule_path(&path), protocol, port, dns: None });
+            listed.push(PortRule { path: rule_path(&path), protocol, port, inspect: None });
         }
     }
     listed

@@ -15,7 +15,7 @@ use super::prefix::{self, Inside};
 use crate::identity::LabelSet;
 use crate::name::ObjectName;
 use crate::protocol::Protocol;
-use crate::rule::{Effect, Enforcement, Peers, PortMatch, PortRule, Ports, Rule, Section};
+use crate::rule::{Effect, Enforcement, Peers, PortMatch, PortRule, Ports, Rule, Section, Subject, Tier};
 use crate::selector::{self, Selector};
 
 /// The one section of a NetworkPolicy.
@@ -42,7 +42,8 @@ pub(super) fn sections(check: &mut Check, policy: &NetworkPolicy) -> Vec<Section
     }
     let [in_types, out_types] = declared;
     alloc::vec![Section {
-        subject,
+        subject: Subject::Endpoints(subject),
+        tier: Tier::Normal,
         ingress: enforcement(in_types, ingress.is_empty()),
         egress: enforcement(out_types, egress.is_empty()),
         rules,
@@ -203,7 +204,7 @@ fn port_rule(check: &mut Check, path: &str, written: &Port) -> Option<PortRule> 
             }
         }
     };
-    Some(PortRule { path: rule_path(path), protocol: protocol?, port: port?, dns: None })
+    Some(PortRule { path: rule_path(path), protocol: protocol?, port: port?, inspect: None })
 }
 
 fn number(check: &mut Check, path: &str, number: i64) -> Option<u16> {

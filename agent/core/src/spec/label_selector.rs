@@ -38,6 +38,8 @@ pub struct Expression {
 pub(super) enum Keys<'a> {
     /// Kubernetes labels, with something before each key.
     Kubernetes(&'a str),
+    /// Plain labels of objects whose labels have a source of their own in identities.
+    Of(Source),
     /// Cilium's `[source:]key`; without source, any (policy semantics 2.6).
     Cilium,
 }
@@ -110,6 +112,7 @@ fn requirement(
 ) -> Option<selector::Requirement> {
     let (source, bare, before) = match keys {
         Keys::Kubernetes(before) => (Some(Source::K8s), key, before),
+        Keys::Of(source) => (Some(source), key, ""),
         Keys::Cilium => {
             let (source, bare) = source_of(check, path, key)?;
             (source, bare, "")

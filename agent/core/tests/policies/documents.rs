@@ -123,21 +123,105 @@ fn problems(yaml: &str) -> Vec<String> {
     cnp("ingress: [{ fromEndpoints: [{ matchLabels: { 'k9s:a': b } }] }]"),
     "spec.ingress[0].fromEndpoints[0].matchLabels.k9s:a: `k9s` is not a source of labels"
 )]
-#[case::http(
-    cnp("ingress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{}] } }] }]"),
-    "spec.ingress[0].toPorts[0].rules.http: `http` is not simulated yet"
+#[case::http_any(
+    cnp("ingress: [{ toPorts: [{ ports: [{ port: '80' }], rules: { http: [{}] } }] }]"),
+    "spec.ingress[0].toPorts[0].ports[0].protocol: HTTP rules apply to `TCP` alone"
 )]
-#[case::server_names(
-    cnp("egress: [{ toPorts: [{ ports: [{ port: '443', protocol: TCP }], serverNames: [a.com] }] }]"),
-    "spec.egress[0].toPorts[0].serverNames: `serverNames` is not simulated yet"
+#[case::http_any_port(
+    cnp("ingress: [{ toPorts: [{ ports: [{ port: '0', protocol: TCP }], rules: { http: [{}] } }] }]"),
+    "spec.ingress[0].toPorts[0].ports[0].port: HTTP rules cannot be used with port 0"
 )]
-#[case::nodes(
-    cnp("ingress: [{ fromNodes: [{}] }]"),
-    "spec.ingress[0].fromNodes: `fromNodes` is not simulated yet"
+#[case::http_regex(
+    cnp(
+        "ingress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{ path: '/(' }] } }] }]"
+    ),
+    "spec.ingress[0].toPorts[0].rules.http[0].path: `/(` is not a regular expression: unclosed group"
 )]
-#[case::group(
-    cnp("egress: [{ toCIDRSet: [{ cidrGroupRef: g }] }]"),
-    "spec.egress[0].toCIDRSet[0].cidrGroupRef: `cidrGroupRef` is not simulated yet"
+#[case::http_only_re2(
+    cnp(
+        "ingress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{ path: '\\pL' }] } }] }]"
+    ),
+    "spec.ingress[0].toPorts[0].rules.http[0].path: `\\pL` has a Unicode class such as `\\pL`, which Envoy takes and Egret cannot simulate"
+)]
+#[case::header_action(
+    cnp(
+        "ingress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{ headerMatches: [{ name: a, mismatch: DROP }] }] } }] }]"
+    ),
+    "spec.ingress[0].toPorts[0].rules.http[0].headerMatches[0].mismatch: `DROP` is not an action"
+)]
+#[case::header_name(
+    cnp(
+        "ingress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{ headers: ['X:1'] }] } }] }]"
+    ),
+    "spec.ingress[0].toPorts[0].rules.http[0].headers[0]: `X:1` is not the name of a header"
+)]
+#[case::two_kinds(
+    cnp(
+        "egress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{}], dns: [{ matchName: a }] } }] }]"
+    ),
+    "spec.egress[0].toPorts[0].rules: only one kind of `rules` may stand in one item"
+)]
+#[case::kafka(
+    cnp("ingress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { kafka: [] } }] }]"),
+    "spec.ingress[0].toPorts[0].rules.kafka: `kafka` was removed from Cilium 1.20"
+)]
+#[case::names_and_rules(
+    cnp(
+        "egress: [{ toPorts: [{ ports: [{ port: '443', protocol: TCP }], serverNames: [a.com], rules: { http: [{}] } }] }]"
+    ),
+    "spec.egress[0].toPorts[0].serverNames: `serverNames` may not stand beside `rules` without `terminatingTLS`"
+)]
+#[case::no_server_name(
+    cnp("egress: [{ toPorts: [{ ports: [{ port: '443', protocol: TCP }], serverNames: [] }] }]"),
+    "spec.egress[0].toPorts[0].serverNames: `serverNames` needs at least one name"
+)]
+#[case::empty_server_name(
+    cnp("egress: [{ toPorts: [{ ports: [{ port: '443', protocol: TCP }], serverNames: [''] }] }]"),
+    "spec.egress[0].toPorts[0].serverNames[0]: `` is empty"
+)]
+#[case::server_names_in_deny(
+    cnp("egressDeny: [{ toPorts: [{ ports: [{ port: '443' }], serverNames: [a.com] }] }]"),
+    "spec.egressDeny[0].toPorts[0].serverNames: a deny rule cannot have `serverNames`: what it matches is dropped unseen"
+)]
+#[case::listener_at_ingress(
+    cnp(
+        "ingress: [{ toPorts: [{ ports: [{ port: '80' }], listener: { name: l, envoyConfig: { name: c } } }] }]"
+    ),
+    "spec.ingress[0].toPorts[0].listener: listener `l` is not allowed at ingress"
+)]
+#[case::listener_priority(
+    cnp(
+        "egress: [{ toPorts: [{ ports: [{ port: '80' }], listener: { name: l, envoyConfig: { name: c }, priority: 101 } }] }]"
+    ),
+    "spec.egress[0].toPorts[0].listener.priority: a listener's priority is between 1 and 100"
+)]
+#[case::requires(
+    cnp("ingress: [{ fromRequires: [{}] }]"),
+    "spec.ingress[0].fromRequires: `fromRequires` was removed from Cilium 1.19"
+)]
+#[case::mode(
+    cnp("ingress: [{ fromEntities: [all], authentication: { mode: always } }]"),
+    "spec.ingress[0].authentication.mode: `always` is not a mode of authentication"
+)]
+#[case::log(
+    cnp(&format!("ingress: [{{}}], log: {{ value: {} }}", "x".repeat(33))),
+    "spec.log.value: the text is at most 32 printable characters"
+)]
+#[case::extended_port(
+    cnp("ingress: [{ toPorts: [{ ports: [{ port: '1', protocol: GRE }] }] }]"),
+    "spec.ingress[0].toPorts[0].ports[0].port: a protocol without ports takes no `port`"
+)]
+#[case::group_name(
+    cnp("egress: [{ toCIDRSet: [{ cidrGroupRef: G }] }]"),
+    "spec.egress[0].toCIDRSet[0].cidrGroupRef: `G` is not the name of an object"
+)]
+#[case::service(
+    cnp("egress: [{ toServices: [{}] }]"),
+    "spec.egress[0].toServices[0]: `k8sService` or `k8sServiceSelector` must be given"
+)]
+#[case::host_rules(
+    "{ apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: { name: n }, spec: { nodeSelector: {}, egress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{}] } }] }] } }".into(),
+    "spec.egress[0].toPorts[0].rules.http: HTTP rules are not supported at a node's egress"
 )]
 #[case::node_selector(
     "{ apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: { name: n }, spec: { nodeSelector: {}, ingress: [{}] } }".into(),

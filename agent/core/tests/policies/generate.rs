@@ -6,10 +6,13 @@ use std::net::IpAddr;
 use egret_core::author::PolicyId;
 use egret_core::compile::{Allocator, compile};
 use egret_core::fqdn::Names;
+use egret_core::http::HttpRule;
+use egret_core::identity;
 use egret_core::rule::{
-    Dialect, Effect, Enforcement, Peers, Policy, PortMatch, PortRule, Ports, Rule, Section,
+    CidrGroup, Dialect, Effect, Enforcement, Inspection, Peers, Policy, PortMatch, PortRule, Ports, Rule,
+    Section, Subject, Tier,
 };
-use egret_core::selector::{Entity, LabelSelector, NamePattern, Operator, Requirement, Selector};
+use egret_core::selector::{Entity, GroupMatch, LabelSelector, NamePattern, Operator, Requirement, Selector};
 use egret_core::state::{DatapathState, PolicyRows};
 use egret_core::{Desired, ObjectName, Protocol};
 use egret_shared::decide::policy::{Decision, decide};
@@ -68,7 +71,9 @@ impl Situation {
         let mut world = world();
         let labels = &mut world.pods.get_mut(&ObjectName::parse("a/p1")).unwrap().labels;
         labels.insert("app".to_owned(), self.app.to_owned());
-        let policies: BTreeMap<_, _> = self.policies.iter().map(|p| (p.id.clone(), p.clone())).collect();
+        world.nodes.get_mut("node-2").unwrap().labels.insert("zone".to_owned(), "x".to_owned());
+        let mut policies: BTreeMap<_, _> = self.policies.iter().map(|p| (p.id.clone(), p.clone())).collect();
+        policies.extend(groups().map(|policy| (policy.id.clone(), policy)));
         Desired { world, policies, dialect: Dialect::Cilium }
     }
 
@@ -83,6 +88,17 @@ impl Situation {
     pub(crate) fn compile(&self, numbers: &mut Allocator) -> DatapathState {
         compile(&self.desired(), NODE, &self.names(), numbers)
     }
+}
+
+/// Two groups of prefixes, which overlap.
+pub(crate) fn groups() -> [Policy; 2] {
+    let group = |name: &str, zone: &str, prefixes: &[&str]| {
+        let id = PolicyId { kind: "CiliumCIDRGroup".to_owned(), namespace: None, name: name.to_owned() };
+        let labels = [("zone".to_owned(), zone.to_owned())].into();
+        let prefixes = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+        Policy { group: Some(CidrGroup { labels, prefixes }), ..Policy::new(id, Vec::new()) }
+    };
+    [group("one", "x", &["203.0.113.4/30", "10.0.1.0/24"]), group("two", "x", &["203.0.113.8/29"])]
 }
 
 /// Decides by comparing a key with every row, not by walking prefixes as the core does.
@@ -118,27 +134,38 @@ pub(crate) fn situation() -> impl Strategy<Value = Situation> {
             let policies = policies
                 .into_iter()
                 .enumerate()
-                .map(|(index, (everyone, deny, rules))| policy(index, everyone, deny, rules))
+                .map(|(index, (everyone, deny, tier, rules))| policy(index, everyone, deny, tier, rules))
                 .collect();
             Situation { policies, app, learned }
         },
     )
 }
 
-/// Whether it is for every pod, whether it denies by default, and its rules.
-fn rules() -> impl Strategy<Value = (bool, bool, Vec<Rule>)> {
-    (any::<bool>(), prop::bool::weighted(0.8), prop::collection::vec(rule(), 1..5))
+/// Whether it is for every pod, whether it denies by default, its tier, and its rules.
+fn rules() -> impl Strategy<Value = (bool, bool, Tier, Vec<Rule>)> {
+    let tier = prop_oneof![
+        5 => Just(Tier::Normal),
+        2 => (0..2u16).prop_map(|priority| Tier::Admin { priority }),
+        1 => (0..2u16).prop_map(|priority| Tier::Baseline { priority }),
+    ];
+    (any::<bool>(), prop::bool::weighted(0.8), tier, prop::collection::vec(rule(), 1..5))
 }
 
-fn policy(index: usize, everyone: bool, deny: bool, mut rules: Vec<Rule>) -> Policy {
+/// Only ordinary policies deny by default and look into traffic, and only those of other tiers pass.
+fn policy(index: usize, everyone: bool, deny: bool, tier: Tier, mut rules: Vec<Rule>) -> Policy {
     for (index, rule) in rules.iter_mut().enumerate() {
         rule.path = format!("rule[{index}]");
+        if rule.effect == Effect::Pass && tier == Tier::Normal {
+            rule.effect = Effect::Allow;
+        }
         if let Ports::Listed(ports) = &mut rule.ports {
             for port in ports {
                 port.path = format!("rule[{index}].ports");
+                port.inspect = port.inspect.take().filter(|_| tier == Tier::Normal);
             }
         }
     }
+    let deny = deny && tier == Tier::Normal;
     let enforcement = |direction| {
         if rules.iter().all(|rule| rule.direction != direction) {
             Enforcement::None
@@ -155,7 +182,8 @@ fn policy(index: usize, everyone: bool, deny: bool, mut rules: Vec<Rule>) -> Pol
         name: format!("policy-{index}"),
     };
     let (ingress, egress) = (enforcement(Direction::Ingress), enforcement(Direction::Egress));
-    Policy { id, sections: vec![Section { subject, ingress, egress, rules }] }
+    let subject = Subject::Endpoints(subject);
+    Policy::new(id, vec![Section { subject, tier, ingress, egress, rules }])
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
@@ -164,15 +192,10 @@ fn rule() -> impl Strategy<Value = Rule> {
         1 => Just(Peers::Any),
         6 => prop::sample::subsequence(selectors(), 0..3).prop_map(Peers::Selected),
     ];
-    (direction, prop::bool::weighted(0.7), peers, prop::sample::select(ports())).prop_map(
-        |(direction, allow, peers, ports)| Rule {
-            path: String::new(),
-            direction,
-            effect: if allow { Effect::Allow } else { Effect::Deny },
-            peers,
-            ports,
-        },
-    )
+    let effect = prop_oneof![5 => Just(Effect::Allow), 3 => Just(Effect::Deny), 2 => Just(Effect::Pass)];
+    (direction, effect, peers, prop::sample::select(ports())).prop_map(|(direction, effect, peers, ports)| {
+        Rule { path: String::new(), direction, effect, peers, ports }
+    })
 }
 
 fn app(values: &[&str]) -> LabelSelector {
@@ -198,6 +221,20 @@ fn selectors() -> Vec<Selector> {
         prefix("0.0.0.0/0", &[]),
         prefix("::/0", &[]),
     ];
+    let zone = |source, operator| LabelSelector {
+        requirements: vec![Requirement { source: Some(source), key: "zone".to_owned(), operator }],
+    };
+    let x = || ["x".to_owned()].into();
+    let group = |which, except: &[&str]| Selector::Group {
+        which,
+        except: except.iter().map(|prefix| prefix.parse().unwrap()).collect(),
+    };
+    selectors.extend([
+        Selector::Labels(zone(identity::Source::Node, Operator::In(x()))),
+        group(GroupMatch::Name("one".to_owned()), &["203.0.113.5/32"]),
+        group(GroupMatch::Labels(zone(identity::Source::CidrGroup, Operator::In(x()))), &[]),
+        group(GroupMatch::Labels(zone(identity::Source::CidrGroup, Operator::NotIn(x()))), &[]),
+    ]);
     let entities = [Entity::All, Entity::World, Entity::Cluster, Entity::Host, Entity::RemoteNode];
     selectors.extend(entities.map(Selector::Entity));
     let names = ["a.com", "*.a.com", "*"];
@@ -206,9 +243,12 @@ fn selectors() -> Vec<Selector> {
 }
 
 fn ports() -> Vec<Ports> {
+    let inspected = |protocol, port, inspect| {
+        Ports::Listed(vec![PortRule { path: String::new(), protocol, port, inspect }])
+    };
+    let names = || vec![NamePattern::name("a.com").unwrap()];
     let one = |protocol, port, dns: Option<&str>| {
-        let dns = dns.map(|name| vec![NamePattern::name(name).unwrap()]);
-        Ports::Listed(vec![PortRule { path: String::new(), protocol, port, dns }])
+        inspected(protocol, port, dns.map(|name| Inspection::Dns(vec![NamePattern::name(name).unwrap()])))
     };
     vec![
         Ports::Any,
@@ -222,5 +262,7 @@ fn ports() -> Vec<Ports> {
         one(Protocol::Udp, PortMatch::Range(53, 53), Some("a.com")),
         one(Protocol::Udp, PortMatch::Range(1, 1000), None),
         one(Protocol::Icmp, PortMatch::Range(8, 8), None),
+        inspected(Protocol::Tcp, PortMatch::Range(80, 85), Some(Inspection::Http(vec![HttpRule::default()]))),
+        inspected(Protocol::Tcp, PortMatch::Range(85, 85), Some(Inspection::Tls(names()))),
     ]
 }

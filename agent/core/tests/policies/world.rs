@@ -70,6 +70,7 @@ pub(crate) fn world() -> World {
     world.pods = pods.into_iter().map(|(name, pod)| (ObjectName::parse(name), pod)).collect();
 
     let service = |selector: &[(&str, &str)], address: &str, port: u16, protocol, target| Service {
+        labels: labels(selector),
         selector: Some(labels(selector)),
         endpoints: Vec::new(),
         cluster_ips: vec![ip(address)],

@@ -198,7 +198,8 @@ impl Worldly {
             let protocol = serve::protocol(port.protocol);
             ServicePort { name: port.name.clone(), port: port.port, protocol, target }
         });
-        Some(Service { selector: file.selector.clone(), endpoints, cluster_ips, ports: ports.collect() })
+        let (labels, selector) = (Labels::new(), file.selector.clone());
+        Some(Service { labels, selector, endpoints, cluster_ips, ports: ports.collect() })
     }
 
     fn fixed_addresses(&mut self, part: &Given<PodFile>, problems: &mut Problems) -> Vec<IpAddr> {
