@@ -230,6 +230,29 @@ pub enum Dialect {
     Kubernetes,
 }
 
+// === impl Dialect ===
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 3] = [Self::Cilium, Self::Cilium119, Self::Kubernetes];
+
+    /// The word in case files and on the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Cilium => "cilium",
+            Self::Cilium119 => "cilium@1.19",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.word() == text)
+    }
+}
+
 // === impl Policy ===
 
 impl Policy {

@@ -1,5 +1,7 @@
 //! The core from outside: documents in, probes and writes out.
 
+#[path = "policies/data.rs"]
+mod data;
 #[path = "policies/documents.rs"]
 mod documents;
 #[path = "policies/flat.rs"]
@@ -8,10 +10,14 @@ mod flat;
 mod gapless;
 #[path = "policies/generate.rs"]
 mod generate;
+#[path = "policies/language.rs"]
+mod language;
 #[path = "policies/numbers.rs"]
 mod numbers;
 #[path = "policies/semantics.rs"]
 mod semantics;
+#[path = "policies/tiers.rs"]
+mod tiers;
 #[path = "policies/tutorial.rs"]
 mod tutorial;
 #[path = "policies/world.rs"]

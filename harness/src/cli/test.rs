@@ -53,6 +53,9 @@ pub(super) struct Arguments {
 enum DialectWord {
     /// Cilium's
     Cilium,
+    /// Cilium's, release 1.19
+    #[value(name = "cilium@1.19")]
+    Cilium119,
     /// The text of the Kubernetes API
     Kubernetes,
 }
@@ -97,6 +100,7 @@ fn exit(report: &RunReport) -> Exit {
 fn read_as(cases: &mut [Loaded], dialect: DialectWord) {
     let dialect = match dialect {
         DialectWord::Cilium => Dialect::Cilium,
+        DialectWord::Cilium119 => Dialect::Cilium119,
         DialectWord::Kubernetes => Dialect::Kubernetes,
     };
     for loaded in cases {

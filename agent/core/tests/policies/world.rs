@@ -48,7 +48,9 @@ fn pod(node: &str, address: &str, pairs: &[(&str, &str)], http: u16) -> Pod {
 pub(crate) fn world() -> World {
     let mut world = World::default();
     for (name, address) in [("node-1", "10.0.0.1"), ("node-2", "10.0.0.2")] {
-        world.nodes.insert(name.to_owned(), Node { addresses: vec![ip(address)], ..Node::default() });
+        let node =
+            Node { labels: labels(&[("zone", name)]), addresses: vec![ip(address)], pod_cidrs: Vec::new() };
+        world.nodes.insert(name.to_owned(), node);
     }
     for (name, team) in [("a", "red"), ("b", "blue"), ("kube-system", "system"), ("default", "none")] {
         let pairs = [("kubernetes.io/metadata.name", name), ("team", team)];
@@ -117,10 +119,11 @@ fn internet() -> Internet {
         hosts.entry(ip(address)).or_default();
     }
     for host in hosts.values_mut() {
-        host.serves = [80, 81, 443]
+        host.serves = [80, 81]
             .map(|port| serve(None, port, Protocol::Tcp, Application::Identity))
             .into_iter()
             .collect();
+        host.serves.push(serve(None, 443, Protocol::Tcp, Application::Https));
     }
     let names = names.into_iter().map(|(name, zone)| (name.to_owned(), zone)).collect();
     Internet { names, hosts }
@@ -173,6 +176,32 @@ pub(crate) fn ccnp(spec: &str) -> String {
     )
 }
 
+/// Wraps one spec for every node in a CiliumClusterwideNetworkPolicy `host`.
+pub(crate) fn host(spec: &str) -> String {
+    format!(
+        "---\napiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\n\
+         metadata: {{ name: host }}\nspec: {{ nodeSelector: {{}}, {spec} }}\n"
+    )
+}
+
+/// Wraps one spec for subject `a/s` in a ClusterNetworkPolicy.
+pub(crate) fn tiered(tier: &str, priority: u16, spec: &str) -> String {
+    format!(
+        "---\napiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\n\
+         metadata: {{ name: {}-{priority} }}\nspec: {{ tier: {tier}, priority: {priority}, \
+         subject: {{ pods: {{ podSelector: {{ matchLabels: {{ app: s }} }} }} }}, {spec} }}\n",
+        tier.to_lowercase()
+    )
+}
+
+/// A CiliumCIDRGroup.
+pub(crate) fn group(version: &str, name: &str, zone: &str, prefixes: &str) -> String {
+    format!(
+        "---\napiVersion: cilium.io/{version}\nkind: CiliumCIDRGroup\n\
+         metadata: {{ name: {name}, labels: {{ zone: {zone} }} }}\nspec: {{ externalCIDRs: [{prefixes}] }}\n"
+    )
+}
+
 /// Wraps one spec for subject `a/s` in a NetworkPolicy `a/knp`.
 pub(crate) fn knp(spec: &str) -> String {
     format!(
@@ -182,8 +211,8 @@ pub(crate) fn knp(spec: &str) -> String {
     )
 }
 
-/// Reads `a/p1 -> a/s:80/UDP`, `node node-1 -> a/s icmp`, `a/s -> http://name`, `a/s -> dns name`,
-/// `a/s -> service a/web:80`.
+/// Reads `a/p1 -> a/s:80/UDP`, `node node-1 -> a/s icmp`, `a/s -> http://name`, `a/s -> https://name`,
+/// `a/s -> dns name`, `a/s -> service a/web:80`, `a/p1 -> POST a/s:80 /path X-Name=value`, `a/s -> TLS 192.0.2.1:443`.
 pub(crate) fn probe(text: &str) -> Probe {
     let (from, to) = text.split_once(" -> ").unwrap();
     let from = match from.strip_prefix("node ") {
@@ -191,7 +220,27 @@ pub(crate) fn probe(text: &str) -> Probe {
         None => from.parse().map_or_else(|_| Source::Pod(ObjectName::parse(from)), Source::Address),
     };
     let connect = |to, port, protocol| Request::Connect { to, port, protocol, http: Http::default() };
-    let request = if let Some(name) = to.strip_prefix("http://") {
+    let words: Vec<&str> = to.split(' ').collect();
+    let tls = Http { tls: true, ..Http::default() };
+    let request = if let Some(name) = to.strip_prefix("https://") {
+        let to = Peer::Name(name.to_owned());
+        Request::Connect { to, port: Port::Number(443), protocol: Protocol::Tcp, http: tls }
+    } else if let [method @ ("GET" | "POST" | "TLS"), to, rest @ ..] = words.as_slice() {
+        let (to, port) = to.rsplit_once(':').unwrap();
+        let http = if *method == "TLS" {
+            tls
+        } else {
+            let headers = rest.iter().skip(1).map(|header| header.split_once('=').unwrap());
+            Http {
+                method: (*method).to_owned(),
+                path: rest[0].to_owned(),
+                headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+                ..Http::default()
+            }
+        };
+        let port = Port::Number(port.parse().unwrap());
+        Request::Connect { to: peer(to), port, protocol: Protocol::Tcp, http }
+    } else if let Some(name) = to.strip_prefix("http://") {
         connect(Peer::Name(name.to_owned()), Port::Number(80), Protocol::Tcp)
     } else if let Some(name) = to.strip_prefix("dns ") {
         Request::Dns { name: name.to_owned(), record: Record::A }

@@ -83,14 +83,10 @@ fn id_of(kind: PolicyKind, object: &Manifest, problems: &mut Problems) -> Option
     let name = problems.expect(object.text(&["metadata", "name"]), || {
         Diagnostic::error("an object needs `metadata.name`").at(object.locate_field("metadata"))
     })?;
-    let is_namespaced = match kind {
-        PolicyKind::NetworkPolicy | PolicyKind::CiliumNetworkPolicy => true,
-        PolicyKind::CiliumClusterwideNetworkPolicy => false,
-    };
     let namespace = object.text(&["metadata", "namespace"]).unwrap_or(ObjectName::DEFAULT_NAMESPACE);
     problems.check_name(name, &object.locate("metadata.name")).then(|| PolicyId {
         kind: kind.kind().to_owned(),
-        namespace: is_namespaced.then(|| namespace.to_owned()),
+        namespace: kind.is_namespaced().then(|| namespace.to_owned()),
         name: name.to_owned(),
     })
 }
