@@ -13,7 +13,7 @@ use crate::Protocol;
 use crate::identity::Member;
 use crate::policymap::build::{Traffic, Verdict};
 use crate::policymap::level;
-use crate::rule::{Dialect, Effect, Inspection, PortMatch, PortRule, Tier};
+use crate::rule::{Dialect, Effect, Inspection, Peers, PortMatch, PortRule, Tier};
 use crate::selector::NamePattern;
 use crate::state::{DnsRule, PeerSet, PolicyRows, ProxyRule};
 
@@ -32,7 +32,13 @@ pub(super) struct Builder<'a> {
     around: Around<'a>,
     drafts: Drafts,
     dns: BTreeMap<(u16, Protocol), Filter>,
-    proxied: Vec<ProxyRule>,
+    proxied: Vec<Proxied<'a>>,
+}
+
+/// What a proxy is told, and the peers as the rule writes them; `None` for what no document says.
+struct Proxied<'a> {
+    rule: ProxyRule,
+    peers: Option<&'a Peers>,
 }
 
 /// Everything that is said of one port of one protocol by a rule for exactly that port.
@@ -57,7 +63,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a rule.
-    pub(super) fn add(&mut self, rule: &ResolvedRule<'_>) {
+    pub(super) fn add(&mut self, rule: &ResolvedRule<'a>) {
         match &rule.ports {
             ResolvedPorts::Any(number) => {
                 self.add_rows(rule, &rule.peers, Traffic::Any, None, *number);
@@ -80,7 +86,8 @@ impl<'a> Builder<'a> {
                 Identity::ANY => PeerSet::Any,
                 peer => PeerSet::Listed(BTreeSet::from([peer])),
             };
-            self.proxied.push(ProxyRule { peers, ports: (0, u16::MAX), inspect: None, rule: number });
+            let rule = ProxyRule { peers, ports: (0, u16::MAX), inspect: None, rule: number };
+            self.proxied.push(Proxied { rule, peers: None });
         }
     }
 
@@ -94,7 +101,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn add_port(&mut self, rule: &ResolvedRule<'_>, number: u32, port: &PortRule) {
+    fn add_port(&mut self, rule: &ResolvedRule<'a>, number: u32, port: &PortRule) {
         match &port.port {
             PortMatch::Every => {
                 self.add_rows(rule, &rule.peers, Traffic::Protocol(port.protocol), Some(port), number);
@@ -136,7 +143,7 @@ impl<'a> Builder<'a> {
 
     fn add_range(
         &mut self,
-        rule: &ResolvedRule<'_>,
+        rule: &ResolvedRule<'a>,
         peers: &PeerSet,
         number: u32,
         port: &PortRule,
@@ -155,7 +162,7 @@ impl<'a> Builder<'a> {
     ///
     /// An allow without names for the same port lets every name pass, and so does every rule where nothing is
     /// denied by default (policy semantics 2.14 and 2.4).
-    fn note_dns(&mut self, rule: &ResolvedRule<'_>, peers: &PeerSet, number: u32, port: &PortRule, at: u16) {
+    fn note_dns(&mut self, rule: &ResolvedRule<'a>, peers: &PeerSet, number: u32, port: &PortRule, at: u16) {
         if !reaches_proxies(rule) {
             return;
         }
@@ -177,7 +184,7 @@ impl<'a> Builder<'a> {
     /// Notes what the proxies for HTTP and TLS need to know of an allow.
     fn note_proxied(
         &mut self,
-        rule: &ResolvedRule<'_>,
+        rule: &ResolvedRule<'a>,
         peers: &PeerSet,
         ports: (u16, u16),
         port: Option<&PortRule>,
@@ -186,13 +193,14 @@ impl<'a> Builder<'a> {
         let is_tcp = port.is_none_or(|port| port.protocol == Protocol::Tcp);
         if self.around.proxied && is_tcp && reaches_proxies(rule) {
             let inspect = port.and_then(|port| port.inspect.clone()).filter(|_| self.around.default_deny);
-            self.proxied.push(ProxyRule { peers: peers.clone(), ports, inspect, rule: number });
+            let told = ProxyRule { peers: peers.clone(), ports, inspect, rule: number };
+            self.proxied.push(Proxied { rule: told, peers: Some(&rule.rule.peers) });
         }
     }
 
     fn add_rows(
         &mut self,
-        rule: &ResolvedRule<'_>,
+        rule: &ResolvedRule<'a>,
         peers: &PeerSet,
         traffic: Traffic,
         port: Option<&PortRule>,
@@ -227,15 +235,16 @@ fn reaches_proxies(rule: &ResolvedRule<'_>) -> bool {
 }
 
 /// Takes out plain rules that stand beside server names for the same peers and ports: the two become one rule,
-/// and then all traffic must be TLS (policy semantics 2.12).
-fn without_opened_names(rules: Vec<ProxyRule>) -> Vec<ProxyRule> {
-    let is_named = |plain: &ProxyRule| {
-        rules.iter().any(|rule| {
-            matches!(rule.inspect, Some(Inspection::Tls(_)))
-                && (&rule.peers, rule.ports) == (&plain.peers, plain.ports)
-        })
-    };
-    rules.iter().filter(|rule| rule.inspect.is_some() || !is_named(rule)).cloned().collect()
+/// and then all traffic must be TLS (policy semantics 2.12). Peers are the same when they are written alike.
+fn without_opened_names(proxied: Vec<Proxied<'_>>) -> Vec<ProxyRule> {
+    let named: Vec<_> = proxied
+        .iter()
+        .filter(|one| matches!(one.rule.inspect, Some(Inspection::Tls(_))))
+        .map(|one| (one.peers, one.rule.ports))
+        .collect();
+    let stays =
+        |one: &Proxied<'_>| one.rule.inspect.is_some() || !named.contains(&(one.peers, one.rule.ports));
+    proxied.into_iter().filter(stays).map(|one| one.rule).collect()
 }
 
 /// The ports of a member that have a name and protocol.

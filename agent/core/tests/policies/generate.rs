@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use egret_core::author::PolicyId;
 use egret_core::compile::{Allocator, compile};
 use egret_core::fqdn::Names;
-use egret_core::http::HttpRule;
+use egret_core::http::{HttpRule, Pattern};
 use egret_core::identity;
 use egret_core::rule::{
     CidrGroup, Dialect, Effect, Enforcement, Inspection, Peers, Policy, PortMatch, PortRule, Ports, Rule,
@@ -242,6 +242,11 @@ fn selectors() -> Vec<Selector> {
     selectors
 }
 
+/// Requests with the method GET.
+fn get() -> HttpRule {
+    HttpRule { method: Some(Pattern::new("GET").unwrap()), ..HttpRule::default() }
+}
+
 fn ports() -> Vec<Ports> {
     let inspected = |protocol, port, inspect| {
         Ports::Listed(vec![PortRule { path: String::new(), protocol, port, inspect }])
@@ -262,7 +267,7 @@ fn ports() -> Vec<Ports> {
         one(Protocol::Udp, PortMatch::Range(53, 53), Some("a.com")),
         one(Protocol::Udp, PortMatch::Range(1, 1000), None),
         one(Protocol::Icmp, PortMatch::Range(8, 8), None),
-        inspected(Protocol::Tcp, PortMatch::Range(80, 85), Some(Inspection::Http(vec![HttpRule::default()]))),
+        inspected(Protocol::Tcp, PortMatch::Range(80, 85), Some(Inspection::Http(vec![get()]))),
         inspected(Protocol::Tcp, PortMatch::Range(85, 85), Some(Inspection::Tls(names()))),
     ]
 }
