@@ -9,6 +9,7 @@
 //! | compile | desired state -> datapath state: the four stages above | [`mod@compile`], [`state`] |
 //! | diff | two states -> ordered writes | [`mod@diff`] |
 //! | predict | desired states and probes -> [`probe::Observation`] | [`model`] |
+//! | judge | desired state and a question -> both directions, with authors | [`judge`] |
 #![no_std]
 #![forbid(unsafe_code)]
 // A panic here would take a node's policy down or hide a verdict: what may fail returns an error. Tests may panic.
@@ -33,6 +34,7 @@ pub mod flow;
 pub mod fqdn;
 pub mod http;
 pub mod identity;
+pub mod judge;
 pub mod labels;
 pub mod model;
 pub mod name;

@@ -12,6 +12,8 @@ mod gapless;
 mod generate;
 #[path = "policies/language.rs"]
 mod language;
+#[path = "policies/judge.rs"]
+mod judge;
 #[path = "policies/numbers.rs"]
 mod numbers;
 #[path = "policies/semantics.rs"]

@@ -1,0 +1,354 @@
+//! The compiled cluster, and both directions of one flow.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use egret_shared::decide::policy::{Decision, decide};
+use egret_shared::{Author as Number, Direction, DropReason, Identity, MatchType, Verdict};
+
+use super::end::{End, Unanswerable};
+use super::table::Table;
+use super::{Answer, Balanced, Layer7, Layer7Answer, Party, Question, SideAnswer, SideVerdict};
+use crate::compile::{Allocator, compile};
+use crate::fqdn::Names;
+use crate::state::DatapathState;
+use crate::{Desired, ObjectName, Protocol};
+
+/// A cluster that can be asked.
+///
+/// Every node is compiled once, with numbers that all of them share: an identity's number means the same on
+/// each node, and endpoints with one identity share one policy.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub(super) desired: Desired,
+    pub(super) nodes: Vec<Node>,
+    /// Pods that have an endpoint, by address.
+    addresses: BTreeMap<IpAddr, ObjectName>,
+    /// Indices of nodes by name.
+    names: BTreeMap<String, usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) state: DatapathState,
+    /// Rows by policy number.
+    tables: BTreeMap<u32, Table>,
+}
+
+/// The verdicts on one flow as numbers, which cost no memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// At the endpoint that opens the connection.
+    pub egress: SideJudged,
+    /// At the endpoint that it is for.
+    pub ingress: SideJudged,
+}
+
+/// One direction's verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SideJudged {
+    /// What happens.
+    pub verdict: SideVerdict,
+    /// Why it is dropped.
+    pub reason: Option<DropReason>,
+    /// Number of the policy that was asked; 0: none.
+    pub policy: u32,
+    /// Number of the rule that decided.
+    pub rule: u32,
+    /// How specific the deciding row is.
+    pub match_type: MatchType,
+    /// The other side as this endpoint sees it.
+    pub peer: Identity,
+}
+
+impl Cluster {
+    /// Compiles every node, also those that only pods name.
+    #[must_use]
+    pub fn new(desired: &Desired, learned: &Names) -> Self {
+        let mut numbers = Allocator::default();
+        let mut this = Self {
+            desired: desired.clone(),
+            nodes: Vec::new(),
+            addresses: BTreeMap::new(),
+            names: BTreeMap::new(),
+        };
+        let world = &desired.world;
+        for name in world.nodes.keys().chain(world.pods.values().map(|pod| &pod.node)) {
+            if this.names.contains_key(name) {
+                continue;
+            }
+            let state = compile(desired, name, learned, &mut numbers);
+            let tables = state.policies.iter().map(|(number, rows)| (*number, Table::new(rows))).collect();
+            this.names.insert(name.clone(), this.nodes.len());
+            this.nodes.push(Node { state, tables });
+        }
+        for (name, pod) in world.pods.iter().filter(|(_, pod)| !pod.host_network) {
+            this.addresses.extend(pod.addresses.iter().map(|address| (*address, name.clone())));
+        }
+        this
+    }
+
+    /// What was compiled.
+    #[must_use]
+    pub const fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// The compiled state of a node, by [`End`]'s index.
+    #[must_use]
+    pub fn state(&self, node: usize) -> Option<&DatapathState> {
+        self.nodes.get(node).map(|node| &node.state)
+    }
+
+    /// Answers one question.
+    ///
+    /// # Errors
+    /// A party is not in the world, or a service has no such port.
+    pub fn ask(&self, question: &Question) -> Result<Answer, Unanswerable> {
+        let (from, to) = (self.find(&question.from)?, self.find(&question.to)?);
+        self.answer(&from, &to, question)
+    }
+
+    /// Looks a party up.
+    ///
+    /// # Errors
+    /// It is not in the world.
+    pub fn find(&self, party: &Party) -> Result<End, Unanswerable> {
+        let world = &self.desired.world;
+        match party {
+            Party::Pod(name) => self.endpoint(name).ok_or_else(|| Unanswerable::NoPod(name.clone())),
+            Party::Node(name) => {
+                let node = self.names.get(name).filter(|_| world.nodes.contains_key(name));
+                let node = *node.ok_or_else(|| Unanswerable::NoNode(name.clone()))?;
+                Ok(self.node(node, name))
+            }
+            Party::Service(name) if world.services.contains_key(name) => Ok(End::Service(name.clone())),
+            Party::Service(name) => Err(Unanswerable::NoService(name.clone())),
+            Party::World => Ok(End::Reserved(Identity::WORLD)),
+            Party::Host => Ok(End::Reserved(Identity::HOST)),
+            Party::RemoteNode => Ok(End::Reserved(Identity::REMOTE_NODE)),
+            Party::KubeApiserver => Ok(End::Reserved(Identity::KUBE_APISERVER)),
+            Party::Address(address) => Ok(self.at(*address)),
+        }
+    }
+
+    /// Whoever has an address.
+    pub(super) fn at(&self, address: IpAddr) -> End {
+        if let Some(end) = self.addresses.get(&address).and_then(|name| self.endpoint(name)) {
+            return end;
+        }
+        if let Some((name, _)) = self.desired.world.node_at(address)
+            && let Some(node) = self.names.get(name)
+        {
+            return self.node(*node, name);
+        }
+        let identity = self.nodes.first().map_or(Identity::WORLD, |node| node.state.identity_of(address));
+        End::Outside { address, identity }
+    }
+
+    fn endpoint(&self, name: &ObjectName) -> Option<End> {
+        let pod = self.desired.world.pods.get(name)?;
+        let node = *self.names.get(&pod.node)?;
+        if pod.host_network {
+            return Some(self.node(node, &pod.node));
+        }
+        let state = self.nodes.get(node)?.state.endpoints.get(name)?.clone();
+        Some(End::Endpoint { node, pod: name.clone(), state })
+    }
+
+    fn node(&self, node: usize, name: &str) -> End {
+        let others = self.nodes.iter().enumerate().find(|(other, _)| *other != node);
+        let address = self.desired.world.nodes.get(name).and_then(|node| node.addresses.first());
+        let identity = match (others, address) {
+            (Some((_, other)), Some(address)) => other.state.identity_of(*address),
+            (None, _) | (_, None) => Identity::REMOTE_NODE,
+        };
+        End::Node { node, identity }
+    }
+
+    /// Answers for two parties that were looked up before; the question's own parties are not looked at.
+    ///
+    /// # Errors
+    /// A service has no such port, or no pod that could ask.
+    pub fn answer(&self, from: &End, to: &End, question: &Question) -> Result<Answer, Unanswerable> {
+        let (protocol, port) = (question.protocol, question.port);
+        let service = self.balanced(from, to, protocol, port)?;
+        let targets = match &service {
+            None => alloc::vec![(to.clone(), port)],
+            Some(service) => service.backends.iter().map(|(at, port)| (self.at(*at), *port)).collect(),
+        };
+        let clients = match from {
+            End::Service(name) => self.clients(name)?,
+            End::Endpoint { .. } | End::Node { .. } | End::Reserved(_) | End::Outside { .. } => {
+                alloc::vec![from.clone()]
+            }
+        };
+        let mut answers = Vec::new();
+        for client in &clients {
+            if targets.is_empty() {
+                answers.push((self.without_backend(client), None));
+            }
+            for (index, (target, port)) in targets.iter().enumerate() {
+                let judged = self.judge(client, target, protocol, *port);
+                let answer = self.explained(client, target, &judged, question, *port);
+                answers.push((
+                    answer,
+                    service.as_ref().and_then(|service| service.backends.get(index)).copied(),
+                ));
+            }
+        }
+        let first = answers.iter().position(|(answer, _)| answer.dropped().is_some()).unwrap_or(0);
+        let differ = answers.iter().any(|(answer, _)| {
+            answers.first().is_some_and(|(first, _)| {
+                (first.egress.verdict, first.ingress.verdict)
+                    != (answer.egress.verdict, answer.ingress.verdict)
+                    || first.dropped() != answer.dropped()
+            })
+        });
+        let (mut answer, chosen) = answers.swap_remove(first);
+        answer.service = service.map(|service| Balanced { chosen, agree: !differ, ..service });
+        Ok(answer)
+    }
+
+    /// The verdicts on one flow between parties that stand for themselves, after service translation.
+    ///
+    /// A pod always reaches itself: what it sends to its own address never leaves it.
+    #[must_use]
+    pub fn judge(&self, from: &End, to: &End, protocol: Protocol, port: u16) -> Judged {
+        if let (End::Endpoint { pod: a, state, .. }, End::Endpoint { pod: b, .. }) = (from, to)
+            && a == b
+        {
+            let itself = |direction| {
+                let verdict =
+                    if state.policy(direction) == 0 { SideVerdict::Unenforced } else { SideVerdict::Allowed };
+                SideJudged { verdict, ..SideJudged::unasked(state.identity) }
+            };
+            return Judged { egress: itself(Direction::Egress), ingress: itself(Direction::Ingress) };
+        }
+        Judged {
+            egress: self.side(from, to, Direction::Egress, protocol, port),
+            ingress: self.side(to, from, Direction::Ingress, protocol, port),
+        }
+    }
+
+    fn side(
+        &self,
+        own: &End,
+        other: &End,
+        direction: Direction,
+        protocol: Protocol,
+        port: u16,
+    ) -> SideJudged {
+        let End::Endpoint { node, state, .. } = own else {
+            return SideJudged::unasked(other.identity(None));
+        };
+        let peer = other.identity(Some(*node));
+        let policy = state.policy(direction);
+        if policy == 0 {
+            return SideJudged::unasked(peer);
+        }
+        let table = self.nodes.get(*node).and_then(|node| node.tables.get(&policy));
+        let decision = decide(policy, peer, protocol.number(), port, |key| table?.lookup(key));
+        SideJudged::of(&decision, policy, peer)
+    }
+
+    /// Authors in the place of numbers, and what a proxy says.
+    fn explained(&self, from: &End, to: &End, judged: &Judged, question: &Question, port: u16) -> Answer {
+        let layer7 = question.layer7.as_ref().and_then(|seen| {
+            let at = |end, side, direction| self.proxied(end, side, direction, seen, question.protocol, port);
+            at(from, &judged.egress, Direction::Egress)
+                .or_else(|| at(to, &judged.ingress, Direction::Ingress))
+        });
+        Answer {
+            egress: self.side_answer(from, &judged.egress),
+            ingress: self.side_answer(to, &judged.ingress),
+            layer7,
+            service: None,
+        }
+    }
+
+    pub(super) fn side_answer(&self, own: &End, judged: &SideJudged) -> SideAnswer {
+        let SideJudged { verdict, reason, policy, rule, match_type, peer } = *judged;
+        let (endpoint, by) = match own {
+            End::Endpoint { node, pod, .. } => {
+                let author = self.nodes.get(*node).and_then(|node| node.state.author(policy, rule));
+                (Some(pod.clone()), author.into_iter().collect())
+            }
+            End::Node { .. } | End::Reserved(_) | End::Outside { .. } | End::Service(_) => (None, Vec::new()),
+        };
+        SideAnswer { verdict, reason, explicit: judged.is_explicit(), match_type, by, endpoint, peer }
+    }
+
+    /// What the proxy says to which one side sends the flow.
+    fn proxied(
+        &self,
+        own: &End,
+        side: &SideJudged,
+        direction: Direction,
+        seen: &Layer7,
+        protocol: Protocol,
+        port: u16,
+    ) -> Option<Layer7Answer> {
+        let End::Endpoint { node, state, .. } = own else { return None };
+        if side.verdict != SideVerdict::Redirected {
+            return None;
+        }
+        let place = &self.nodes.get(*node)?.state;
+        let passes = match seen {
+            Layer7::Dns(name) => place.dns_allows(state.id, port, protocol, side.peer, name),
+            // No row redirects to the other proxies yet; what they do not know they refuse.
+            Layer7::Http { .. } | Layer7::ServerName(_) => None,
+        };
+        let by = place.author(side.policy, passes.unwrap_or(side.rule)).into_iter().collect();
+        Some(Layer7Answer { direction, allowed: passes.is_some(), by })
+    }
+}
+
+// === impl End ===
+
+impl End {
+    /// The identity that a node's endpoints see; `None`: as seen from outside the cluster.
+    fn identity(&self, seen_from: Option<usize>) -> Identity {
+        match self {
+            Self::Endpoint { state, .. } => state.identity,
+            Self::Node { node, .. } if seen_from == Some(*node) => Identity::HOST,
+            Self::Node { identity, .. } | Self::Outside { identity, .. } => *identity,
+            Self::Reserved(identity) => *identity,
+            // Services are replaced by their backends before anybody is judged.
+            Self::Service(_) => Identity::WORLD,
+        }
+    }
+}
+
+// === impl SideJudged ===
+
+impl SideJudged {
+    /// No policy was asked.
+    pub(super) const fn unasked(peer: Identity) -> Self {
+        Self {
+            verdict: SideVerdict::Unenforced,
+            reason: None,
+            policy: 0,
+            rule: Number::NONE,
+            match_type: MatchType::None,
+            peer,
+        }
+    }
+
+    fn of(decision: &Decision, policy: u32, peer: Identity) -> Self {
+        let (verdict, reason) = match decision.verdict {
+            Verdict::Forwarded => (SideVerdict::Allowed, None),
+            Verdict::Redirected(_) => (SideVerdict::Redirected, None),
+            Verdict::Dropped(reason) => (SideVerdict::Denied, Some(reason)),
+        };
+        Self { verdict, reason, policy, rule: decision.rule, match_type: decision.match_type, peer }
+    }
+
+    /// A rule of a document decided, and not a default.
+    #[must_use]
+    pub const fn is_explicit(&self) -> bool {
+        self.rule >= Number::FIRST_RULE
+    }
+}
