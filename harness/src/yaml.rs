@@ -4,6 +4,7 @@
 //! place of every value (`node`); manifests that are right are read without one (`manifest`). Both read the
 //! core schema of YAML 1.2: `y`, `no` and `on` are strings, and a key that stands twice is an error.
 
+mod chunk;
 mod error;
 mod located;
 mod manifest;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use chunk::{Chunk, chunks};
+
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
 
@@ -40,10 +43,29 @@ pub struct Document {
 /// # Errors
 /// The text is not YAML, or a key stands twice in one mapping.
 pub fn documents(source: &Arc<Source>) -> Result<Vec<Document>, Vec<Diagnostic>> {
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-    serde_saphyr::from_multiple_with_options::<Node>(&source.text, options)
-        .map(|roots| roots.into_iter().map(|root| Document { source: Arc::clone(source), root }).collect())
-        .map_err(|error| vec![error::of_parser(source, &error)])
+    let mut documents = Vec::new();
+    for chunk in chunks(&source.text) {
+        let roots = trees(source, &chunk)?;
+        documents.extend(roots.into_iter().map(|root| Document { source: Arc::clone(source), root }));
+    }
+    Ok(documents)
+}
+
+/// The documents of one chunk, with their places in the file.
+///
+/// The limits on aliases and depth are the parser's own, which keep a small text from becoming a large tree;
+/// the number of values is limited by the length of the text alone.
+fn trees(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Node>, Vec<Diagnostic>> {
+    let text = chunk.text(&source.text);
+    let budget = serde_saphyr::budget! {
+        max_events: text.len().max(1_000_000),
+        max_nodes: text.len().max(250_000),
+    };
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false, budget: budget };
+    let mut roots = serde_saphyr::from_multiple_with_options::<Node>(text, options)
+        .map_err(|error| vec![error::of_parser(source, chunk, &error)])?;
+    roots.iter_mut().for_each(|root| root.each_place(&|place| *place = chunk.in_file(*place)));
+    Ok(roots)
 }
 
 // === impl Document ===

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::de;
 
+use super::chunk::Chunk;
 use super::node::place_of;
 use super::path::{Path, Segment};
 use crate::diagnostic::Diagnostic;
@@ -52,7 +53,7 @@ pub enum Wrong {
 }
 
 /// The parser's own error, with its place.
-pub(super) fn of_parser(source: &Arc<Source>, error: &serde_saphyr::Error) -> Diagnostic {
+pub(super) fn of_parser(source: &Arc<Source>, chunk: &Chunk, error: &serde_saphyr::Error) -> Diagnostic {
     let text = error.without_snippet().to_string();
     // The parser repeats the place behind its message and names its own options; both say nothing here.
     let text = text.split(" at line ").next().unwrap_or_default();
@@ -61,21 +62,20 @@ pub(super) fn of_parser(source: &Arc<Source>, error: &serde_saphyr::Error) -> Di
         Some(key) => format!("the key `{key}` stands twice in one mapping"),
         None => format!("this is not YAML: {text}"),
     };
-    let problem = Diagnostic::error(text);
-    match error.location() {
+    let place = match error.location() {
         Some(location) => {
             let mut place = place_of(location);
             if location.span().byte_offset().is_none() {
-                place.start = offset_of(&source.text, place.line, place.column);
-                place.end = source.text[place.start..]
-                    .chars()
-                    .next()
-                    .map_or(place.start, |character| place.start + character.len_utf8());
+                let read = chunk.text(&source.text);
+                place.start = offset_of(read, place.line, place.column);
+                let first = read[place.start..].chars().next();
+                place.end = place.start + first.map_or(0, char::len_utf8);
             }
-            problem.at(place.in_source(source))
+            place
         }
-        None => problem.at(Place { line: 1, column: 1, start: 0, end: 0 }.in_source(source)),
-    }
+        None => Place { line: 1, column: 1, start: 0, end: 0 },
+    };
+    Diagnostic::error(text).at(chunk.in_file(place).in_source(source))
 }
 
 /// Byte offset of a line and a column of characters, both from 1.

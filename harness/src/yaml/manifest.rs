@@ -1,13 +1,14 @@
 //! Objects of manifests: read without places while they are right, and with places once they are not.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer};
 
+use super::chunk::{Chunk, chunks};
 use super::node::{Node, Value};
 use super::path::Path;
 use super::reader::Reader;
-use super::{diagnostics_of, documents};
+use super::{diagnostics_of, trees};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Place, Source};
 
@@ -23,12 +24,11 @@ pub trait Shape: Copy {
     fn deserialize<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Output, D::Error>;
 }
 
-/// One object: a document of a manifest file, or an object inside a case.
+/// One object: a document of a manifest file, an item of a list in one, or an object inside a case.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     source: Arc<Source>,
-    /// Number of the document in its file, from 0, documents without content not counted.
-    document: usize,
+    origin: Arc<Origin>,
     /// Path of the object in the document; empty when it is the document.
     path: String,
     content: Content,
@@ -40,33 +40,77 @@ enum Content {
     Tree(Node),
 }
 
+/// The document that objects come from, which is read with places once somebody asks for one.
+#[derive(Debug)]
+struct Origin {
+    chunk: Chunk,
+    /// Number of the document in its chunk, from 0, documents without content not counted.
+    document: usize,
+    tree: OnceLock<Result<Node, Vec<Diagnostic>>>,
+}
+
 /// The objects of a manifest file.
 ///
 /// # Errors
-/// The text is not YAML.
+/// Every document that is not YAML.
 pub fn manifests(source: &Arc<Source>) -> Result<Vec<Manifest>, Vec<Diagnostic>> {
-    let read = serde_yaml::Deserializer::from_str(&source.text)
-        .map(|document| {
-            let mut value = serde_yaml::Value::deserialize(document)?;
-            value.apply_merge()?;
-            Ok(value)
+    let chunks = chunks(&source.text);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let read = |chunks: &[Chunk]| chunks.iter().map(|chunk| of_chunk(source, chunk)).collect::<Vec<_>>();
+    // A thread costs more than a few documents do.
+    let parts: Vec<_> = if chunks.len() < 64 || threads == 1 {
+        read(&chunks)
+    } else {
+        std::thread::scope(|scope| {
+            let parts = chunks.chunks(chunks.len().div_ceil(threads));
+            let workers: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+            let joined = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
+            joined.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         })
-        .filter(|value| !matches!(value, Ok(serde_yaml::Value::Null)))
-        .collect::<Result<Vec<_>, serde_yaml::Error>>();
+    };
+    let (mut manifests, mut problems) = (Vec::new(), Vec::new());
+    for part in parts {
+        match part {
+            Ok(objects) => manifests.extend(objects),
+            Err(wrong) => problems.extend(wrong),
+        }
+    }
+    if problems.is_empty() { Ok(manifests) } else { Err(problems) }
+}
+
+fn of_chunk(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Manifest>, Vec<Diagnostic>> {
+    let text = chunk.text(&source.text);
+    // The plain reader would let a small text with many aliases become a large value.
+    let read = (!has_aliases(text)).then(|| {
+        serde_yaml::Deserializer::from_str(text)
+            .map(|document| {
+                let mut value = serde_yaml::Value::deserialize(document)?;
+                value.apply_merge()?;
+                Ok(value)
+            })
+            .filter(|value| !matches!(value, Ok(serde_yaml::Value::Null)))
+            .collect::<Result<Vec<_>, serde_yaml::Error>>()
+    });
     let contents: Vec<_> = match read {
-        Ok(values) => values.into_iter().map(Content::Plain).collect(),
+        Some(Ok(values)) => values.into_iter().map(Content::Plain).collect(),
         // The tree's reader says what is wrong and where; if it finds nothing wrong, its reading holds.
-        Err(_) => documents(source)?.into_iter().map(|document| Content::Tree(document.root)).collect(),
+        Some(Err(_)) | None => trees(source, chunk)?.into_iter().map(Content::Tree).collect(),
     };
     let numbered = contents.into_iter().enumerate();
     Ok(numbered
-        .map(|(document, content)| Manifest {
-            source: Arc::clone(source),
-            document,
-            path: String::new(),
-            content,
+        .map(|(document, content)| {
+            let origin = Origin { chunk: chunk.clone(), document, tree: OnceLock::new() };
+            Manifest { source: Arc::clone(source), origin: Arc::new(origin), path: String::new(), content }
         })
         .collect())
+}
+
+/// Whether a text could hold an alias: a star where a value may begin.
+fn has_aliases(text: &str) -> bool {
+    text.match_indices('*').any(|(star, _)| {
+        text[..star].ends_with([' ', '\t', '\n', '[', '{', ',', ':'])
+            && text[star + 1..].starts_with(|next: char| !next.is_whitespace())
+    })
 }
 
 // === impl Manifest ===
@@ -75,7 +119,10 @@ impl Manifest {
     /// An object inside a case file, at this path.
     #[must_use]
     pub fn inline(source: &Arc<Source>, path: String, node: &Node) -> Self {
-        Self { source: Arc::clone(source), document: 0, path, content: Content::Tree(node.clone()) }
+        let chunk = Chunk::whole(&source.text);
+        let origin = Origin { chunk, document: 0, tree: OnceLock::new() };
+        let content = Content::Tree(node.clone());
+        Self { source: Arc::clone(source), origin: Arc::new(origin), path, content }
     }
 
     /// The text at a path of keys, for example `["metadata", "name"]`.
@@ -87,6 +134,35 @@ impl Manifest {
             }
             Content::Tree(node) => keys.iter().try_fold(node, |node, key| node.get(key)).and_then(Node::text),
         }
+    }
+
+    /// The items under a key of the object, for example of a `List`; `None` when there is no list.
+    #[must_use]
+    pub fn items(&self, key: &str) -> Option<Vec<Self>> {
+        let contents: Vec<_> = match &self.content {
+            Content::Plain(value) => {
+                value.get(key)?.as_sequence()?.iter().cloned().map(Content::Plain).collect()
+            }
+            Content::Tree(node) => match &node.get(key)?.value {
+                Value::Sequence(items) => items.iter().cloned().map(Content::Tree).collect(),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Negative(_)
+                | Value::Integer(_)
+                | Value::Float(_)
+                | Value::Text(_)
+                | Value::Mapping(_)
+                | Value::LeftOut => return None,
+            },
+        };
+        let dot = if self.path.is_empty() { "" } else { "." };
+        let items = contents.into_iter().enumerate().map(|(index, content)| Self {
+            source: Arc::clone(&self.source),
+            origin: Arc::clone(&self.origin),
+            path: format!("{}{dot}{key}[{index}]", self.path),
+            content,
+        });
+        Some(items.collect())
     }
 
     /// Whether it is a mapping, as every object is.
@@ -111,7 +187,7 @@ impl Manifest {
             Content::Tree(_) => None,
         };
         let node = self.node()?;
-        match (shape.deserialize(Reader::of(&node)), plain) {
+        match (shape.deserialize(Reader::of(node)), plain) {
             (Ok(read), None) => Ok(read),
             (Err(first), _) => {
                 let errors = node.every_error(first, &|node| shape.deserialize(Reader::of(node)).err());
@@ -136,9 +212,21 @@ impl Manifest {
         self.place(path, Path::field_place)
     }
 
+    /// The lines of a value with everything below it, without the line break at the end.
+    #[must_use]
+    pub fn lines(&self, path: &str) -> Location {
+        let Ok(node) = self.node() else { return self.locate(path) };
+        let (key, value) = Path::parse(path).walk(node);
+        let start = key.start.min(value.at.start);
+        let line = if key.start < value.at.start { key.line } else { value.at.line };
+        let start =
+            self.source.text.get(..start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        Place { line, column: 1, start, end: value.end() }.in_source(&self.source)
+    }
+
     fn place(&self, path: &str, find: fn(&Path, &Node) -> Place) -> Location {
         let place = match self.node() {
-            Ok(node) => find(&Path::parse(path), &node),
+            Ok(node) => find(&Path::parse(path), node),
             Err(_) => Place { line: 1, column: 1, start: 0, end: 0 },
         };
         place.in_source(&self.source)
@@ -151,18 +239,20 @@ impl Manifest {
     }
 
     /// The object with places.
-    fn node(&self) -> Result<Node, Vec<Diagnostic>> {
-        match &self.content {
-            Content::Tree(node) => Ok(node.clone()),
-            Content::Plain(_) => {
-                let document = documents(&self.source)?.into_iter().nth(self.document);
-                document.map(|document| document.root).ok_or_else(|| {
-                    vec![
-                        Diagnostic::error("the readers count the documents of this file differently")
-                            .at(Place { line: 1, column: 1, start: 0, end: 0 }.in_source(&self.source)),
-                    ]
-                })
-            }
+    fn node(&self) -> Result<&Node, Vec<Diagnostic>> {
+        if let Content::Tree(node) = &self.content {
+            return Ok(node);
         }
+        let Origin { chunk, document, tree } = &*self.origin;
+        let tree = tree.get_or_init(|| {
+            trees(&self.source, chunk)?.into_iter().nth(*document).ok_or_else(|| {
+                vec![
+                    Diagnostic::error("the readers count the documents of this file differently")
+                        .at(chunk.in_file(Place::default()).in_source(&self.source)),
+                ]
+            })
+        });
+        let root = tree.as_ref().map_err(Clone::clone)?;
+        Ok(Path::parse(&self.path).walk(root).1)
     }
 }

@@ -72,6 +72,36 @@ impl Node {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
+    /// One behind the last byte of the value: the end of its last scalar.
+    #[must_use]
+    pub fn end(&self) -> usize {
+        let inner = match &self.value {
+            Value::Sequence(items) => items.iter().map(Self::end).max(),
+            Value::Mapping(entries) => entries.iter().map(|(_, key, node)| node.end().max(key.end)).max(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Negative(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::LeftOut => None,
+        };
+        inner.unwrap_or(0).max(self.at.end)
+    }
+
+    /// Changes every place in the tree.
+    pub(super) fn each_place(&mut self, change: &dyn Fn(&mut Place)) {
+        change(&mut self.at);
+        if let Value::Sequence(items) = &mut self.value {
+            items.iter_mut().for_each(|item| item.each_place(change));
+        } else if let Value::Mapping(entries) = &mut self.value {
+            for (_, key, node) in entries {
+                change(key);
+                node.each_place(change);
+            }
+        }
+    }
+
     /// What is wrong beside `first`: reads again without the part that was wrong until the rest can be read.
     pub(super) fn every_error(
         &self,

@@ -75,7 +75,7 @@ impl Path {
     }
 
     /// The last value on the way, and the place of its key, or its own where an index leads to it.
-    fn walk<'a>(&self, root: &'a Node) -> (Place, &'a Node) {
+    pub(super) fn walk<'a>(&self, root: &'a Node) -> (Place, &'a Node) {
         let mut node = root;
         let mut key = root.at;
         for segment in &self.0 {
