@@ -10,10 +10,10 @@ mod flat;
 mod gapless;
 #[path = "policies/generate.rs"]
 mod generate;
-#[path = "policies/language.rs"]
-mod language;
 #[path = "policies/judge.rs"]
 mod judge;
+#[path = "policies/language.rs"]
+mod language;
 #[path = "policies/numbers.rs"]
 mod numbers;
 #[path = "policies/semantics.rs"]

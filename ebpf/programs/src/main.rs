@@ -27,7 +27,7 @@ use work::Work;
 /// tc ingress of the node's end: packets that the pod sends.
 #[classifier]
 pub fn from_container(ctx: TcContext) -> i32 {
-    let Some(work) = Work::start(Direction::Egress) else { return TC_ACT_SHOT };
+    let Some(work) = start(Direction::Egress) else { return TC_ACT_SHOT };
     let verdict = from_container::judge(&ctx, work);
     finish(&ctx, work, verdict)
 }
@@ -35,9 +35,18 @@ pub fn from_container(ctx: TcContext) -> i32 {
 /// tc egress of the node's end: packets that the pod receives.
 #[classifier]
 pub fn to_container(ctx: TcContext) -> i32 {
-    let Some(work) = Work::start(Direction::Ingress) else { return TC_ACT_SHOT };
+    let Some(work) = start(Direction::Ingress) else { return TC_ACT_SHOT };
     let verdict = to_container::judge(&ctx, work);
     finish(&ctx, work, verdict)
+}
+
+/// This CPU's working memory, with nothing known yet.
+#[inline(always)]
+fn start(direction: Direction) -> Option<&'static mut Work> {
+    // SAFETY: the memory is this CPU's, and this program's until it ends.
+    let work = unsafe { &mut *maps::WORK.get_ptr_mut(0)? };
+    work.reset(direction);
+    Some(work)
 }
 
 #[inline(always)]

@@ -8,7 +8,6 @@ use core::hint::black_box;
 
 use egret_shared::{Address, Author, CtStatus, Direction, DropReason, MatchType, Verdict};
 
-use crate::maps::WORK;
 use crate::packet::Packet;
 
 /// The packet and what was found out about it.
@@ -54,14 +53,11 @@ pub struct Report {
 }
 
 impl Work {
-    /// This CPU's memory, with nothing known yet.
+    /// Forgets the packet before: nothing is known yet.
     #[inline(always)]
-    pub fn start(direction: Direction) -> Option<&'static mut Self> {
-        let work = WORK.get_ptr_mut(0)?;
-        // SAFETY: the memory is this CPU's, and this program's until it ends.
-        let work = unsafe { &mut *work };
-        work.packet = Packet::default();
-        work.report = Report {
+    pub fn reset(&mut self, direction: Direction) {
+        self.packet = Packet::default();
+        self.report = Report {
             direction: direction as u8,
             status: CtStatus::New as u8,
             match_type: MatchType::None as u8,
@@ -76,7 +72,6 @@ impl Work {
             silent: 0,
             pad: 0,
         };
-        Some(work)
     }
 
     /// Everything before this is in memory, everything after it is read from there: branches end here.
