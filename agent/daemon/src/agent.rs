@@ -47,12 +47,11 @@ impl Shared {
 }
 
 impl Agent {
-    /// Loads the datapath and starts the proxies of the node whose network is `netns`.
+    /// Takes over a loaded datapath and starts the proxies of the node whose network is `netns`.
     ///
     /// # Errors
-    /// When the kernel refuses the datapath, or the proxies cannot listen.
-    pub fn start(netns: &Netns) -> Result<Self, AgentError> {
-        let (datapath, events) = Datapath::load()?;
+    /// When the proxies cannot listen.
+    pub fn start(netns: &Netns, (datapath, events): (Datapath, Events)) -> Result<Self, AgentError> {
         let shared =
             Arc::new(Shared { state: Mutex::new(State::new(datapath)), requests: Mutex::new(Vec::new()) });
         let inside = netns.try_clone().map_err(AgentError::system("hold the node's network"))?;

@@ -120,8 +120,6 @@ impl Lab {
     pub fn new(options: LabOptions) -> Result<Self, SubjectError> {
         available()?;
         raise_limits();
-        // Reading the kernel's type information takes longer than making the networks: both at once.
-        drop(std::thread::Builder::new().name("datapath loader".into()).spawn(egret_agent::datapath::warm));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -1,13 +1,18 @@
 //! The lab's networks: one namespace for each pod, each node and the Internet, kept from case to case.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::IpAddr;
 
+use egret_agent::datapath::Datapath;
 use egret_agent::{Agent, AgentError, Netns};
 use egret_core::world::{DNS_AUTHORITY, World};
 use egret_core::{Desired, ObjectName};
 
 use super::wiring;
+
+/// Pods' networks that the first node has from the start: as many as are made while its datapath loads.
+const RESERVE: usize = 8;
 
 /// The networks, and the agent of each node.
 pub(super) struct Topology {
@@ -42,7 +47,7 @@ impl Topology {
     pub(super) fn new() -> Result<Self, AgentError> {
         let internet = Netns::new().map_err(AgentError::system("make a network namespace"))?;
         wiring::prepare(&internet, true).map_err(AgentError::system("set up the Internet's network"))?;
-        let nodes = vec![Node::new(0, &internet)?];
+        let nodes = vec![Node::new(0, &internet, RESERVE)?];
         Ok(Self { internet, hosts: BTreeSet::new(), nodes, generation: 1, names: BTreeMap::new() })
     }
 
@@ -52,7 +57,7 @@ impl Topology {
         self.names = world.nodes.keys().enumerate().map(|(slot, name)| (name.clone(), slot)).collect();
         for (slot, (name, node)) in world.nodes.iter().enumerate() {
             if slot == self.nodes.len() {
-                self.nodes.push(Node::new(slot, &self.internet)?);
+                self.nodes.push(Node::new(slot, &self.internet, 0)?);
                 self.generation = self.generation.saturating_add(1);
             }
             let Some(place) = self.nodes.get_mut(slot) else { continue };
@@ -114,20 +119,22 @@ impl Topology {
 }
 
 impl Node {
-    fn new(slot: usize, internet: &Netns) -> Result<Self, AgentError> {
+    /// A node with so many pods' networks in reserve, which are made while the kernel verifies the datapath.
+    fn new(slot: usize, internet: &Netns, reserve: usize) -> Result<Self, AgentError> {
+        let loading = std::thread::Builder::new()
+            .name("datapath loader".into())
+            .spawn(Datapath::load)
+            .map_err(AgentError::system("start the loader's thread"))?;
         let netns = Netns::new().map_err(AgentError::system("make a network namespace"))?;
         wiring::prepare(&netns, true)
             .and_then(|()| wiring::link_node(&netns, internet, slot))
             .map_err(AgentError::system("set up a node's network"))?;
-        let agent = Agent::start(&netns)?;
-        Ok(Self {
-            netns,
-            agent,
-            address: None,
-            prefixes: Vec::new(),
-            slots: Vec::new(),
-            interfaces: BTreeMap::new(),
-        })
+        let slots = (0..reserve).map(|index| Slot::new(&netns, index)).collect::<Result<Vec<_>, _>>()?;
+        let panicked = |_| AgentError::system("load the datapath")(io::Error::other("its thread panicked"));
+        let loaded = loading.join().map_err(panicked)?;
+        let mut agent = Agent::start(&netns, loaded?)?;
+        (0..reserve).try_for_each(|index| agent.attach(&wiring::pod_port(index)))?;
+        Ok(Self { netns, agent, address: None, prefixes: Vec::new(), slots, interfaces: BTreeMap::new() })
     }
 
     /// Gives the node its addresses; says whether it has a new agent since.
@@ -147,7 +154,7 @@ impl Node {
         if self.address.is_some() {
             // Another world numbers its nodes differently: start over rather than unpick every route.
             wiring::unlink_node(&self.netns).map_err(AgentError::system("cut a node off the Internet"))?;
-            *self = Self::new(slot, internet)?;
+            *self = Self::new(slot, internet, 0)?;
             fresh = true;
         }
         wiring::address_node(&self.netns, internet, slot, address, &prefixes)
@@ -210,12 +217,20 @@ impl Node {
 
     fn add_slot(&mut self) -> Result<usize, AgentError> {
         let index = self.slots.len();
+        let slot = Slot::new(&self.netns, index)?;
+        self.agent.attach(&wiring::pod_port(index))?;
+        self.slots.push(slot);
+        Ok(index)
+    }
+}
+
+impl Slot {
+    /// An empty network, linked to its node.
+    fn new(node: &Netns, index: usize) -> Result<Self, AgentError> {
         let netns = Netns::new().map_err(AgentError::system("make a network namespace"))?;
         wiring::prepare(&netns, false)
-            .and_then(|()| wiring::link_pod(&self.netns, &netns, index))
+            .and_then(|()| wiring::link_pod(node, &netns, index))
             .map_err(AgentError::system("set up a pod's network"))?;
-        self.agent.attach(&wiring::pod_port(index))?;
-        self.slots.push(Slot { netns, address: None, pod: None });
-        Ok(index)
+        Ok(Self { netns, address: None, pod: None })
     }
 }
