@@ -30,6 +30,8 @@ pub(crate) struct Ran {
     pub(crate) out: Vec<u8>,
     /// Whether it went on.
     pub(crate) passed: bool,
+    /// Its mark at the end.
+    pub(crate) mark: u32,
     /// Its record, if there is one.
     pub(crate) record: Option<FlowRecord>,
 }
@@ -96,11 +98,27 @@ impl Bench {
 
     /// Runs a frame through the program of a direction.
     pub(crate) fn run(&mut self, direction: Direction, frame: &[u8]) -> Result<Ran, Failed> {
+        self.run_marked(direction, frame, 0)
+    }
+
+    /// Runs a frame that carries a mark.
+    pub(crate) fn run_marked(
+        &mut self,
+        direction: Direction,
+        frame: &[u8],
+        mark: u32,
+    ) -> Result<Ran, Failed> {
+        // The start of `struct __sk_buff`: length, packet type, mark.
+        let mut context_in = [0; 12];
+        context_in[8..].copy_from_slice(&mark.to_ne_bytes());
+        let mut context_out = [0; 256];
         let mut out = vec![0; frame.len() + 64];
         let program = self.datapath.classifier(direction)?;
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);
+        options.ctx_in = Some(&context_in);
+        options.ctx_out = Some(&mut context_out);
         let result = program.test_run(options)?;
         let passed = match result.return_value {
             0 => true,
@@ -108,7 +126,8 @@ impl Bench {
             other => return Err(format!("the program returned {other}").into()),
         };
         out.truncate(result.data_size_out as usize);
-        Ok(Ran { out, passed, record: self.events.next_record() })
+        let mark = u32::from_ne_bytes(context_out[8..12].try_into()?);
+        Ok(Ran { out, passed, mark, record: self.events.next_record() })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use egret_shared::decide::conntrack::TCP_ESTABLISHED;
 use egret_shared::decide::conntrack::tcp::{ACK, RST, SYN};
-use egret_shared::{Action, CtStatus, Direction, DropReason, Identity};
+use egret_shared::{Action, CtStatus, Direction, DropReason, Identity, MARK_FROM_PROXY, MARK_TO_PROXY};
 use libtest_mimic::Failed;
 
 use super::Body;
@@ -17,6 +17,7 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("an error about a connection passes, one about nothing does not", errors),
     ("a connection ends when its time is over", aged),
     ("a closed connection's ports open a new one", reopened),
+    ("an answer goes to whoever asked last, the proxy or the pod itself", answers_follow),
 ];
 
 const ALLOW_ALL: Row = Row { peer: Identity::ANY, protocol: 0, port: 0, action: Action::Allow, rule: 20 };
@@ -92,4 +93,17 @@ fn reopened(bench: &mut Bench) -> Result<(), Failed> {
     bench.run(Direction::Egress, &tcp((POD, 40000), (PEER, 80), RST))?.forwarded()?;
     let ran = bench.run(Direction::Egress, &tcp((POD, 40000), (PEER, 80), SYN))?;
     same("status", ran.forwarded()?.status, CtStatus::New as u8)
+}
+
+/// The proxy asks in its client's name from a port that it chooses itself, which the client may have used before.
+fn answers_follow(bench: &mut Bench) -> Result<(), Failed> {
+    let question = udp((PEER, 40000), (POD, 53));
+    let answer = udp((POD, 53), (PEER, 40000));
+    for (mark_in, mark_out) in [(0, 0), (MARK_FROM_PROXY, MARK_TO_PROXY), (0, 0)] {
+        bench.run_marked(Direction::Ingress, &question, mark_in)?.forwarded()?;
+        let ran = bench.run(Direction::Egress, &answer)?;
+        same("status", ran.forwarded()?.status, CtStatus::Reply as u8)?;
+        same("mark of the answer", ran.mark, mark_out)?;
+    }
+    Ok(())
 }
