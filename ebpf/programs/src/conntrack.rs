@@ -78,6 +78,20 @@ pub fn touch(key: &CtKey, packet: &Packet, reply: bool, now: u64) -> Option<CtEn
     Some(*entry)
 }
 
+/// As [`touch`] for a packet from the client, and notes who sent it: the client itself, or a proxy in its name.
+///
+/// A proxy picks ports of its own, among them some that the client has used: the answer belongs to whoever asked
+/// last.
+#[inline(always)]
+pub fn touch_from(key: &CtKey, packet: &Packet, from_proxy: bool, now: u64) -> bool {
+    let Some(entry) = find(key).filter(|entry| is_live(entry, packet.protocol, packet.tcp_flags, now)) else {
+        return false;
+    };
+    count(entry, packet.protocol, packet.tcp_flags, false, now);
+    entry.flags = (entry.flags & !CtEntry::FROM_PROXY) | if from_proxy { CtEntry::FROM_PROXY } else { 0 };
+    true
+}
+
 /// Whether a packet is an ICMP error about a live connection of the endpoint.
 ///
 /// `side` is the endpoint's side if it is the client of the packet that the error quotes, as seen at this

@@ -73,7 +73,8 @@ fn answer(ctx: &TcContext, work: &mut Work, now: u64) -> Result<bool, DropReason
 fn ask(work: &mut Work, policy: u32, now: u64) -> Result<Verdict, DropReason> {
     let Work { packet, report } = work;
     let key = conntrack::forward_key(packet, Side::Server);
-    let tracked = conntrack::may_open(packet) && conntrack::touch(&key, packet, false, now).is_some();
+    let from_proxy = report.flags & FlowRecord::FROM_PROXY != 0;
+    let tracked = conntrack::may_open(packet) && conntrack::touch_from(&key, packet, from_proxy, now);
     if tracked {
         report.status = CtStatus::Established as u8;
     }
@@ -88,7 +89,7 @@ fn ask(work: &mut Work, policy: u32, now: u64) -> Result<Verdict, DropReason> {
     }
     if !tracked && conntrack::may_open(packet) {
         let mut entry = open(decision.rule);
-        if report.flags & FlowRecord::FROM_PROXY != 0 {
+        if from_proxy {
             entry.flags |= CtEntry::FROM_PROXY;
         }
         conntrack::create(&key, entry, packet, now)?;
