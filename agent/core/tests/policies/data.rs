@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use egret_core::spec::{Document, PolicyKind, understand};
 use serde::Deserialize;
+use serde_yaml::Value;
 
 /// Cilium's own examples that the current release refuses: a field that it never had, and one that it removed.
 const REFUSED: [&str; 2] = ["auth/auth.yaml", "l3/requires/requires.yaml"];
@@ -28,7 +29,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn problems(text: &str) -> (usize, Vec<String>) {
     let (mut count, mut problems) = (0, Vec::new());
     for document in serde_yaml::Deserializer::from_str(text) {
-        let value = serde_yaml::Value::deserialize(document).unwrap();
+        let value = Value::deserialize(document).unwrap();
         let word = |key: &str| value.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
         let Some(kind) = PolicyKind::of(&word("apiVersion"), &word("kind")) else { continue };
         count += 1;
@@ -96,4 +97,58 @@ fn policies_of_the_suite_for_tiers() {
         policies += count;
     }
     assert!(policies >= 20, "only {policies} policies were found");
+}
+
+/// A value with every field that a schema has.
+fn sample(schema: &Value) -> Value {
+    if schema.get("x-kubernetes-int-or-string").is_some() {
+        return Value::from(1);
+    }
+    let word = |key: &str| schema.get(key).and_then(Value::as_str);
+    match word("type") {
+        Some("object") => {
+            let fields = schema.get("properties").and_then(Value::as_mapping).into_iter().flatten();
+            let mut all: serde_yaml::Mapping =
+                fields.map(|(name, schema)| (name.clone(), sample(schema))).collect();
+            if let Some(schema) = schema.get("additionalProperties") {
+                all.insert("a".into(), sample(schema));
+            }
+            Value::Mapping(all)
+        }
+        Some("array") => Value::Sequence(vec![sample(&schema["items"])]),
+        Some("integer") => Value::from(1),
+        Some("boolean") => Value::from(true),
+        Some("string") | None => {
+            schema.get("enum").and_then(|words| words.get(0)).cloned().unwrap_or_else(|| "a".into())
+        }
+        Some(other) => panic!("a schema with type {other}"),
+    }
+}
+
+/// Every field of the definitions that clusters install has a place in the shapes.
+#[test]
+#[ignore = "reads the folder that EGRET_DATA names"]
+fn fields_of_the_definitions() {
+    let mut kinds = Vec::new();
+    for path in files(&data().join("crds")) {
+        let definition: Value = serde_yaml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        if definition.is_null() {
+            continue;
+        }
+        let kind = definition["spec"]["names"]["kind"].as_str().unwrap();
+        for version in definition["spec"]["versions"].as_sequence().unwrap() {
+            let group = definition["spec"]["group"].as_str().unwrap();
+            let api_version = format!("{group}/{}", version["name"].as_str().unwrap());
+            let known = PolicyKind::of(&api_version, kind).unwrap_or_else(|| panic!("{api_version} {kind}"));
+            let mut document = sample(&version["schema"]["openAPIV3Schema"]);
+            document["metadata"] = serde_yaml::from_str("{ name: a }").unwrap();
+            if let Err(error) = Document::deserialize_kind(known, document) {
+                panic!("{api_version} {kind}: {error}");
+            }
+            kinds.push(known);
+        }
+    }
+    kinds.sort();
+    kinds.dedup();
+    assert_eq!(kinds.len(), 4, "{kinds:?}");
 }
