@@ -6,6 +6,7 @@
 //! | identities | world and learned names -> numbers for label sets and prefixes | [`identity`], [`fqdn`] |
 //! | selection and resolution | rules and identities -> what an endpoint may do | [`selector`], `policy` |
 //! | rows | what an endpoint may do -> policymap rows | `policymap` |
+//! | requests | HTTP rules and a request -> whether it passes | [`http`] |
 //! | compile | desired state -> datapath state: the four stages above | [`mod@compile`], [`state`] |
 //! | diff | two states -> ordered writes | [`mod@diff`] |
 //! | predict | desired states and probes -> [`probe::Observation`] | [`model`] |

@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use egret_shared::Identity;
@@ -58,14 +59,14 @@ const RESERVED: [(Identity, &[Entity]); 8] = [
 /// Later steps replace what earlier ones say of the same prefix:
 /// 1. prefixes that policies refer to, each with the labels of every such prefix over it;
 /// 2. addresses learned under names that policies select, with those prefixes' labels too;
-/// 3. nodes, with their labels where a policy asks for those; 4. pods: inside the cluster neither prefixes nor names count, except that Kubernetes lets an
-///    `ipBlock` match pods and nodes.
+/// 3. nodes, with their labels where a policy asks for those; 4. pods: inside the cluster neither prefixes nor
+///    names count, except that Kubernetes lets an `ipBlock` match pods and nodes.
 ///
 /// Each name pattern's own identity exists before any address is learned for it, so that learning is one
 /// write (Cilium `tofqdns-preallocate-identities`).
 #[must_use]
 pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator) -> Identities {
-    let Referenced { prefixes, patterns, groups, nodes } = referenced(desired);
+    let Referenced { prefixes, patterns, nodes } = referenced(desired);
     let mut table = Identities::default();
     for (identity, entities) in RESERVED {
         let mut labels = LabelSet::default();
@@ -78,11 +79,10 @@ pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator)
     let outside = |covering: Option<IpNet>, patterns: &[&NamePattern]| {
         let mut labels = LabelSet::reserved(Entity::World.word());
         if let Some(net) = covering {
-            insert_covering(&mut labels, &prefixes, net);
-            for (name, group) in &groups {
-                if group.prefixes.iter().any(|prefix| prefix.contains(&net)) {
-                    labels.insert_group(name, &group.labels);
-                }
+            // Where groups give one key different values, that of the longest prefix counts.
+            for (prefix, groups) in covering_of(&prefixes, net).into_iter().rev() {
+                labels.insert_prefix(&prefix);
+                groups.iter().for_each(|(name, group)| labels.insert_group(name, &group.labels));
             }
         }
         for pattern in patterns {
@@ -93,11 +93,11 @@ pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator)
     for pattern in &patterns {
         table.add_local(numbers, outside(None, &[pattern]), None);
     }
-    for prefix in &prefixes {
+    for prefix in prefixes.keys() {
         table.add_local(numbers, outside(Some(*prefix), &[]), Some(*prefix));
     }
     for (address, names) in names.addresses() {
-        let selecting: alloc::vec::Vec<_> =
+        let selecting: Vec<_> =
             patterns.iter().filter(|pattern| names.iter().any(|name| pattern.matches(name))).collect();
         if !selecting.is_empty() {
             let net = IpNet::from(address);
@@ -108,7 +108,8 @@ pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator)
     let in_cluster = |mut labels: LabelSet, addresses: &[IpAddr]| {
         if desired.dialect == Dialect::Kubernetes {
             for address in addresses {
-                insert_covering(&mut labels, &prefixes, IpNet::from(*address));
+                let covering = covering_of(&prefixes, IpNet::from(*address));
+                covering.iter().for_each(|(prefix, _)| labels.insert_prefix(prefix));
             }
         }
         labels
@@ -122,13 +123,17 @@ pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator)
                 named.insert(Source::Node, key, value);
             }
         }
+        if name == node {
+            let labels = in_cluster(named, &other.addresses);
+            table.members.insert(Identity::HOST, Member { labels, ports: NamedPorts::new() });
+            let own = other.addresses.iter().map(|address| (IpNet::from(*address), Identity::HOST));
+            table.ipcache.extend(own);
+            continue;
+        }
         for address in &other.addresses {
             let labels = in_cluster(named.clone(), &[*address]);
             let net = IpNet::from(*address);
-            if name == node {
-                table.members.insert(Identity::HOST, Member { labels, ports: NamedPorts::new() });
-                table.ipcache.insert(net, Identity::HOST);
-            } else if labels == plain {
+            if labels == plain {
                 table.ipcache.insert(net, Identity::REMOTE_NODE);
             } else {
                 table.add_local(numbers, Member { labels, ports: NamedPorts::new() }, Some(net));
@@ -161,24 +166,25 @@ impl Identities {
     }
 }
 
-/// Adds the labels of all prefixes over `net`, itself included.
-fn insert_covering(labels: &mut LabelSet, prefixes: &BTreeSet<IpNet>, net: IpNet) {
+/// Prefixes that policies refer to, each with the groups that hold it, by name.
+type Prefixes<'a> = BTreeMap<IpNet, Vec<(&'a str, &'a CidrGroup)>>;
+
+/// All of those prefixes over `net`, itself included, the longest first.
+fn covering_of<'a>(prefixes: &'a Prefixes<'a>, net: IpNet) -> Vec<(IpNet, &'a [(&'a str, &'a CidrGroup)])> {
+    let mut covering = Vec::new();
     let mut candidate = Some(net.trunc());
     while let Some(prefix) = candidate {
-        if prefixes.contains(&prefix) {
-            labels.insert_prefix(&prefix);
-        }
+        covering.extend(prefixes.get(&prefix).map(|groups| (prefix, groups.as_slice())));
         candidate = prefix.supernet();
     }
+    covering
 }
 
 /// What policies refer to.
 #[derive(Default)]
 struct Referenced<'a> {
-    prefixes: BTreeSet<IpNet>,
+    prefixes: Prefixes<'a>,
     patterns: BTreeSet<NamePattern>,
-    /// Groups of prefixes by name.
-    groups: BTreeMap<&'a str, &'a CidrGroup>,
     /// Some rule asks for nodes by label.
     nodes: bool,
 }
@@ -190,7 +196,7 @@ fn referenced(desired: &Desired) -> Referenced<'_> {
     for rule in sections.flat_map(|section| &section.rules) {
         match &rule.peers {
             Peers::Any => {}
-            Peers::Services(services) => found.prefixes.extend(service_prefixes(&desired.world, services)),
+            Peers::Services(services) => found.add_prefixes(&service_prefixes(&desired.world, services)),
             Peers::Selected(selectors) => {
                 selectors.iter().for_each(|selector| found.add(selector, desired));
             }
@@ -200,14 +206,20 @@ fn referenced(desired: &Desired) -> Referenced<'_> {
 }
 
 impl<'a> Referenced<'a> {
+    fn add_prefixes(&mut self, prefixes: &[IpNet]) {
+        for prefix in prefixes {
+            self.prefixes.entry(*prefix).or_default();
+        }
+    }
+
     fn add(&mut self, selector: &Selector, desired: &'a Desired) {
         match selector {
             Selector::Prefix { prefix, except } => {
-                self.prefixes.insert(*prefix);
-                self.prefixes.extend(except);
+                self.add_prefixes(&[*prefix]);
+                self.add_prefixes(except);
             }
             Selector::Group { which, except } => {
-                self.prefixes.extend(except);
+                self.add_prefixes(except);
                 for (id, policy) in &desired.policies {
                     let Some(group) = &policy.group else { continue };
                     // `NotIn` selects by what is absent, so labels of the other groups count as well.
@@ -215,9 +227,11 @@ impl<'a> Referenced<'a> {
                         GroupMatch::Name(name) => *name == id.name,
                         GroupMatch::Labels(_) => true,
                     };
-                    if counts {
-                        self.prefixes.extend(&group.prefixes);
-                        self.groups.insert(&id.name, group);
+                    for prefix in group.prefixes.iter().filter(|_| counts) {
+                        let groups = self.prefixes.entry(*prefix).or_default();
+                        if groups.iter().all(|(name, _)| *name != id.name) {
+                            groups.push((&id.name, group));
+                        }
                     }
                 }
             }

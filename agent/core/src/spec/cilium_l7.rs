@@ -101,8 +101,10 @@ pub(super) fn check_port(
 fn rules(check: &mut Check, path: &str, rules: &L7Rules, place: Place) -> Option<Inspection> {
     let L7Rules { http, dns, kafka, l7proto, l7 } = rules;
     let kinds = [http.is_some(), dns.is_some(), kafka.is_some(), l7proto.is_some() || l7.is_some()];
-    if kinds.into_iter().filter(|kind| *kind).count() > 1 {
-        check.problem(path, "only one kind of `rules` may stand in one item");
+    match kinds.into_iter().filter(|kind| *kind).count() {
+        0 => check.problem(path, "`rules` needs `http` or `dns`"),
+        1 => {}
+        _ => check.problem(path, "only one kind of `rules` may stand in one item"),
     }
     for (field, given) in [("kafka", kafka.is_some()), ("l7proto", l7proto.is_some()), ("l7", l7.is_some())] {
         if given {

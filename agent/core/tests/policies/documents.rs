@@ -161,6 +161,10 @@ fn problems(yaml: &str) -> Vec<String> {
     ),
     "spec.egress[0].toPorts[0].rules: only one kind of `rules` may stand in one item"
 )]
+#[case::no_kind(
+    cnp("ingress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: {} }] }]"),
+    "spec.ingress[0].toPorts[0].rules: `rules` needs `http` or `dns`"
+)]
 #[case::kafka(
     cnp("ingress: [{ toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { kafka: [] } }] }]"),
     "spec.ingress[0].toPorts[0].rules.kafka: `kafka` was removed from Cilium 1.20"
