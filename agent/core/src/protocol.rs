@@ -20,6 +20,10 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Protocols without ports that policies can name (IANA, Protocol Numbers).
+    const EXTENDED: [(&str, u8); 7] =
+        [("IGMP", 2), ("IPIP", 4), ("IPV6", 41), ("GRE", 47), ("ESP", 50), ("AH", 51), ("VRRP", 112)];
+
     /// IP protocol number.
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -46,6 +50,13 @@ impl Protocol {
         }
     }
 
+    /// Reads the name of a protocol without ports, for example `GRE`.
+    #[must_use]
+    pub fn parse_extended(text: &str) -> Option<Self> {
+        let found = Self::EXTENDED.into_iter().find(|(name, _)| *name == text);
+        found.map(|(_, number)| Self::Other(number))
+    }
+
     /// Reads `TCP`, `UDP`, `SCTP`, `ICMP` or `ICMPv6`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -68,7 +79,26 @@ impl fmt::Display for Protocol {
             Self::Sctp => f.write_str("SCTP"),
             Self::Icmp => f.write_str("ICMP"),
             Self::Icmpv6 => f.write_str("ICMPv6"),
-            Self::Other(number) => write!(f, "{number}"),
+            Self::Other(number) => match Self::EXTENDED.iter().find(|(_, known)| known == number) {
+                Some((name, _)) => f.write_str(name),
+                None => write!(f, "{number}"),
+            },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn names_read_back() {
+        for (name, number) in Protocol::EXTENDED {
+            let protocol = Protocol::parse_extended(name).unwrap();
+            assert_eq!((protocol.number(), protocol.to_string().as_str()), (number, name));
+        }
+        assert_eq!(Protocol::Other(200).to_string(), "200");
+        assert_eq!(Protocol::parse_extended("TCP"), None);
     }
 }

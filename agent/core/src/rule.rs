@@ -222,9 +222,9 @@ pub enum Dialect {
     Cilium,
     /// That of Cilium 1.19, with its default options.
     ///
-    /// Of the four constructs that the releases read differently (policy semantics 15 rows 1 to 4), the
-    /// second shows only with an option that is off by default: a `namespaceSelector` of `NotIn` alone then
-    /// selects the world. Here the option has its default, and such a selector selects pods, as in 1.20.
+    /// Of the four constructs that the releases read differently (policy semantics 15 rows 1 to 4), the second
+    /// shows only with `policy-default-local-cluster` switched off: then a `namespaceSelector` of `NotIn` alone
+    /// selects the world as well. Here the option is on, as it is by default, so the selector selects pods.
     Cilium119,
     /// The text of the Kubernetes API.
     Kubernetes,

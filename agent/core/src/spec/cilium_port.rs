@@ -1,6 +1,7 @@
 //! `toPorts` and `icmps` of a CiliumNetworkPolicy's rules (policy semantics 2.11 to 2.13).
 
 use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use egret_shared::Direction;
@@ -78,11 +79,11 @@ fn item_ports(check: &mut Check, path: &str, item: &PortRule, place: Place) -> V
         let at = format!("{path}.ports[{index}]");
         let Some((protocols, matched)) = self::port(check, &at, port) else { continue };
         if let Some(inspect) = &inspect {
-            cilium_l7::check_port(check, &at, inspect, &matched, protocols);
+            cilium_l7::check_port(check, &at, inspect, &matched, &protocols);
         }
-        listed.extend(protocols.iter().map(|protocol| rule::PortRule {
+        listed.extend(protocols.into_iter().map(|protocol| rule::PortRule {
             path: rule_path(path),
-            protocol: *protocol,
+            protocol,
             port: matched.clone(),
             inspect: inspect.clone(),
         }));
@@ -91,13 +92,13 @@ fn item_ports(check: &mut Check, path: &str, item: &PortRule, place: Place) -> V
 }
 
 /// The protocols and ports of one item.
-fn port(check: &mut Check, path: &str, written: &Port) -> Option<(&'static [Protocol], PortMatch)> {
+fn port(check: &mut Check, path: &str, written: &Port) -> Option<(Vec<Protocol>, PortMatch)> {
     let Port { port, end_port, protocol } = written;
-    if let Some(extended) = protocol.as_deref().and_then(extended) {
+    if let Some(extended) = protocol.as_deref().and_then(Protocol::parse_extended) {
         if port.as_deref().is_some_and(|port| !port.is_empty() && port != "0") {
             check.problem(&format!("{path}.port"), "a protocol without ports takes no `port`");
         }
-        return Some((extended, PortMatch::Every));
+        return Some((vec![extended], PortMatch::Every));
     }
     let protocols = protocols(check, &format!("{path}.protocol"), protocol.as_deref());
     let Some(text) = port else {
@@ -135,26 +136,12 @@ fn port(check: &mut Check, path: &str, written: &Port) -> Option<(&'static [Prot
     Some((protocols?, matched))
 }
 
-/// The protocols above IP that have no ports, with their numbers (IANA, Protocol Numbers).
-fn extended(word: &str) -> Option<&'static [Protocol]> {
-    Some(match word {
-        "IGMP" => &[Protocol::Other(2)],
-        "IPIP" => &[Protocol::Other(4)],
-        "IPV6" => &[Protocol::Other(41)],
-        "GRE" => &[Protocol::Other(47)],
-        "ESP" => &[Protocol::Other(50)],
-        "AH" => &[Protocol::Other(51)],
-        "VRRP" => &[Protocol::Other(112)],
-        _ => return None,
-    })
-}
-
-fn protocols(check: &mut Check, path: &str, written: Option<&str>) -> Option<&'static [Protocol]> {
+fn protocols(check: &mut Check, path: &str, written: Option<&str>) -> Option<Vec<Protocol>> {
     Some(match written {
-        None | Some("ANY") => &[Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
-        Some("TCP") => &[Protocol::Tcp],
-        Some("UDP") => &[Protocol::Udp],
-        Some("SCTP") => &[Protocol::Sctp],
+        None | Some("ANY") => vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
+        Some("TCP") => vec![Protocol::Tcp],
+        Some("UDP") => vec![Protocol::Udp],
+        Some("SCTP") => vec![Protocol::Sctp],
         Some(word) if word.starts_with("ICMP") => {
             check.problem_with(
                 path,
