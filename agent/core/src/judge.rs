@@ -142,8 +142,8 @@ pub struct Layer7Answer {
 /// first that is dropped, so that "allowed" holds for each of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balanced {
-    /// The service; `None` when only an address of it was named and no service has that address.
-    pub name: Option<ObjectName>,
+    /// The service.
+    pub name: ObjectName,
     /// Where connections may end: address and port, ordered by pod name.
     pub backends: Vec<(IpAddr, u16)>,
     /// Which of them the answer is about.

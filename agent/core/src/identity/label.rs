@@ -144,6 +144,20 @@ impl LabelSet {
         self.has(Source::Cidr, &prefix_key(prefix))
     }
 
+    /// The set whose [`LabelSet::texts`] these are; a text with an unknown source is none of them.
+    #[must_use]
+    pub fn of_texts(texts: &[String]) -> Self {
+        let mut set = Self::default();
+        for text in texts {
+            let Some((word, label)) = text.split_once(':') else { continue };
+            let (key, value) = label.split_once('=').unwrap_or((label, ""));
+            if let Some(source) = Source::parse(word) {
+                set.insert(source, key, value);
+            }
+        }
+        set
+    }
+
     /// Every label as `source:key` or `source:key=value`, ordered.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {

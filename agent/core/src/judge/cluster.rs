@@ -13,7 +13,8 @@ use super::table::Table;
 use super::{Answer, Balanced, Layer7, Layer7Answer, Party, Question, SideAnswer, SideVerdict};
 use crate::compile::{Allocator, compile};
 use crate::fqdn::Names;
-use crate::state::DatapathState;
+use crate::http::Request;
+use crate::state::{DatapathState, ProxyFilter};
 use crate::{Desired, ObjectName, Protocol};
 
 /// A cluster that can be asked.
@@ -28,6 +29,8 @@ pub struct Cluster {
     addresses: BTreeMap<IpAddr, ObjectName>,
     /// Indices of nodes by name.
     names: BTreeMap<String, usize>,
+    /// Services by cluster address.
+    frontends: BTreeMap<IpAddr, ObjectName>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +76,7 @@ impl Cluster {
             nodes: Vec::new(),
             addresses: BTreeMap::new(),
             names: BTreeMap::new(),
+            frontends: BTreeMap::new(),
         };
         let world = &desired.world;
         for name in world.nodes.keys().chain(world.pods.values().map(|pod| &pod.node)) {
@@ -86,6 +90,9 @@ impl Cluster {
         }
         for (name, pod) in world.pods.iter().filter(|(_, pod)| !pod.host_network) {
             this.addresses.extend(pod.addresses.iter().map(|address| (*address, name.clone())));
+        }
+        for (name, service) in &world.services {
+            this.frontends.extend(service.cluster_ips.iter().map(|address| (*address, name.clone())));
         }
         this
     }
@@ -145,7 +152,10 @@ impl Cluster {
             return self.node(*node, name);
         }
         let identity = self.nodes.first().map_or(Identity::WORLD, |node| node.state.identity_of(address));
-        End::Outside { address, identity }
+        match self.frontends.get(&address) {
+            Some(name) => End::Frontend { address, name: name.clone(), identity },
+            None => End::Outside { address, identity },
+        }
     }
 
     fn endpoint(&self, name: &ObjectName) -> Option<End> {
@@ -181,9 +191,11 @@ impl Cluster {
         };
         let clients = match from {
             End::Service(name) => self.clients(name)?,
-            End::Endpoint { .. } | End::Node { .. } | End::Reserved(_) | End::Outside { .. } => {
-                alloc::vec![from.clone()]
-            }
+            End::Endpoint { .. }
+            | End::Node { .. }
+            | End::Reserved(_)
+            | End::Outside { .. }
+            | End::Frontend { .. } => alloc::vec![from.clone()],
         };
         let mut answers = Vec::new();
         for client in &clients {
@@ -192,7 +204,7 @@ impl Cluster {
             }
             for (index, (target, port)) in targets.iter().enumerate() {
                 let judged = self.judge(client, target, protocol, *port);
-                let answer = self.explained(client, target, &judged, question, *port);
+                let answer = self.describe(client, target, &judged, question, *port);
                 answers.push((
                     answer,
                     service.as_ref().and_then(|service| service.backends.get(index)).copied(),
@@ -241,84 +253,94 @@ impl Cluster {
         protocol: Protocol,
         port: u16,
     ) -> SideJudged {
-        let End::Endpoint { node, state, .. } = own else {
+        let Some((node, policies)) = self.enforcing(own, other) else {
             return SideJudged::unasked(other.identity(None));
         };
-        let peer = other.identity(Some(*node));
-        let policy = state.policy(direction);
+        let peer = other.identity(Some(node));
+        let [ingress, egress] = policies;
+        let policy = match direction {
+            Direction::Ingress => ingress,
+            Direction::Egress => egress,
+        };
         if policy == 0 {
             return SideJudged::unasked(peer);
         }
-        let table = self.nodes.get(*node).and_then(|node| node.tables.get(&policy));
+        let table = self.nodes.get(node).and_then(|node| node.tables.get(&policy));
         let decision = decide(policy, peer, protocol.number(), port, |key| table?.lookup(key));
         SideJudged::of(&decision, policy, peer)
     }
 
-    /// Authors in the place of numbers, and what a proxy says.
-    fn explained(&self, from: &End, to: &End, judged: &Judged, question: &Question, port: u16) -> Answer {
+    /// The node whose maps are asked for an end, and the numbers of its policies: an endpoint's own, or those of
+    /// its node for the node itself.
+    fn enforcing(&self, own: &End, other: &End) -> Option<(usize, [u32; 2])> {
+        let node = match own {
+            End::Endpoint { node, state, .. } => return Some((*node, state.policy)),
+            End::Node { node, .. } => *node,
+            End::Reserved(Identity::HOST) => other.node()?,
+            End::Reserved(_) | End::Outside { .. } | End::Frontend { .. } | End::Service(_) => return None,
+        };
+        Some((node, self.nodes.get(node)?.state.host))
+    }
+
+    /// A verdict with authors in the place of numbers, and what a proxy says to the question's layer 7.
+    #[must_use]
+    pub fn describe(&self, from: &End, to: &End, judged: &Judged, question: &Question, port: u16) -> Answer {
         let layer7 = question.layer7.as_ref().and_then(|seen| {
-            let at = |end, side, direction| self.proxied(end, side, direction, seen, question.protocol, port);
-            at(from, &judged.egress, Direction::Egress)
-                .or_else(|| at(to, &judged.ingress, Direction::Ingress))
+            let at =
+                |end, side, direction| self.proxied(end, side, direction, seen, (question.protocol, port));
+            let egress = at(from, &judged.egress, Direction::Egress);
+            // What the first proxy refuses never reaches the second.
+            match egress {
+                Some(answer) if !answer.allowed => Some(answer),
+                Some(_) | None => at(to, &judged.ingress, Direction::Ingress).or(egress),
+            }
         });
         Answer {
-            egress: self.side_answer(from, &judged.egress),
-            ingress: self.side_answer(to, &judged.ingress),
+            egress: self.side_answer(from, to, &judged.egress),
+            ingress: self.side_answer(to, from, &judged.ingress),
             layer7,
             service: None,
         }
     }
 
-    pub(super) fn side_answer(&self, own: &End, judged: &SideJudged) -> SideAnswer {
+    pub(super) fn side_answer(&self, own: &End, other: &End, judged: &SideJudged) -> SideAnswer {
         let SideJudged { verdict, reason, policy, rule, match_type, peer } = *judged;
-        let (endpoint, by) = match own {
-            End::Endpoint { node, pod, .. } => {
-                let author = self.nodes.get(*node).and_then(|node| node.state.author(policy, rule));
-                (Some(pod.clone()), author.into_iter().collect())
-            }
-            End::Node { .. } | End::Reserved(_) | End::Outside { .. } | End::Service(_) => (None, Vec::new()),
+        let node = self.enforcing(own, other).and_then(|(node, _)| self.nodes.get(node));
+        let by = node.and_then(|node| node.state.author(policy, rule)).into_iter().collect();
+        let endpoint = match own {
+            End::Endpoint { pod, .. } => Some(pod.clone()),
+            End::Node { .. }
+            | End::Reserved(_)
+            | End::Outside { .. }
+            | End::Frontend { .. }
+            | End::Service(_) => None,
         };
         SideAnswer { verdict, reason, explicit: judged.is_explicit(), match_type, by, endpoint, peer }
     }
 
-    /// What the proxy says to which one side sends the flow.
+    /// What the proxy says to which one side sends the flow. What a proxy does not understand it refuses.
     fn proxied(
         &self,
         own: &End,
         side: &SideJudged,
         direction: Direction,
         seen: &Layer7,
-        protocol: Protocol,
-        port: u16,
+        (protocol, port): (Protocol, u16),
     ) -> Option<Layer7Answer> {
         let End::Endpoint { node, state, .. } = own else { return None };
-        if side.verdict != SideVerdict::Redirected {
-            return None;
-        }
+        let SideVerdict::Redirected = side.verdict else { return None };
         let place = &self.nodes.get(*node)?.state;
+        let filter = ProxyFilter { endpoint: state.id, direction };
         let passes = match seen {
             Layer7::Dns(name) => place.dns_allows(state.id, port, protocol, side.peer, name),
-            // No row redirects to the other proxies yet; what they do not know they refuse.
-            Layer7::Http { .. } | Layer7::ServerName(_) => None,
+            Layer7::Http { method, path, host, headers } => {
+                let headers = headers.iter().cloned().collect();
+                place.http_allows(filter, port, side.peer, &Request { method, path, host, headers: &headers })
+            }
+            Layer7::ServerName(name) => place.tls_allows(filter, port, side.peer, Some(name)),
         };
         let by = place.author(side.policy, passes.unwrap_or(side.rule)).into_iter().collect();
         Some(Layer7Answer { direction, allowed: passes.is_some(), by })
-    }
-}
-
-// === impl End ===
-
-impl End {
-    /// The identity that a node's endpoints see; `None`: as seen from outside the cluster.
-    fn identity(&self, seen_from: Option<usize>) -> Identity {
-        match self {
-            Self::Endpoint { state, .. } => state.identity,
-            Self::Node { node, .. } if seen_from == Some(*node) => Identity::HOST,
-            Self::Node { identity, .. } | Self::Outside { identity, .. } => *identity,
-            Self::Reserved(identity) => *identity,
-            // Services are replaced by their backends before anybody is judged.
-            Self::Service(_) => Identity::WORLD,
-        }
     }
 }
 

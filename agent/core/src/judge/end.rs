@@ -31,9 +31,18 @@ pub enum End {
     Reserved(Identity),
     /// An address of nobody in the cluster.
     Outside {
-        /// The address, which may be a service's.
+        /// The address.
         address: IpAddr,
         /// Identity of its longest prefix.
+        identity: Identity,
+    },
+    /// A service's address: its backends for those in the cluster, and for others an address like any.
+    Frontend {
+        /// The address.
+        address: IpAddr,
+        /// The service.
+        name: ObjectName,
+        /// Identity of the address itself.
         identity: Identity,
     },
     /// A service.
@@ -65,4 +74,40 @@ pub enum Unanswerable {
     /// A service that ought to open connections has no pods.
     #[error("the service `{0}` has no pod that could ask")]
     NoClient(ObjectName),
+}
+
+// === impl End ===
+
+impl End {
+    /// Whether the party is the one that packets come from or go to, and does not stand for others.
+    #[must_use]
+    pub const fn stands_for_itself(&self) -> bool {
+        match self {
+            Self::Endpoint { .. } | Self::Node { .. } | Self::Reserved(_) | Self::Outside { .. } => true,
+            Self::Frontend { .. } | Self::Service(_) => false,
+        }
+    }
+
+    /// Index of the node that it is on, or is.
+    #[must_use]
+    pub const fn node(&self) -> Option<usize> {
+        match self {
+            Self::Endpoint { node, .. } | Self::Node { node, .. } => Some(*node),
+            Self::Reserved(_) | Self::Outside { .. } | Self::Frontend { .. } | Self::Service(_) => None,
+        }
+    }
+
+    /// The identity that a node's endpoints see; `None`: as seen from outside the cluster.
+    pub(super) fn identity(&self, seen_from: Option<usize>) -> Identity {
+        match self {
+            Self::Endpoint { state, .. } => state.identity,
+            Self::Node { node, .. } if seen_from == Some(*node) => Identity::HOST,
+            Self::Node { identity, .. }
+            | Self::Outside { identity, .. }
+            | Self::Frontend { identity, .. } => *identity,
+            Self::Reserved(identity) => *identity,
+            // Services are replaced by their backends before anybody is judged.
+            Self::Service(_) => Identity::WORLD,
+        }
+    }
 }

@@ -23,7 +23,7 @@ impl Cluster {
         let between = |name, backends| Some(Balanced { name, backends, chosen: None, agree: true });
         let world = &self.desired.world;
         match to {
-            End::Endpoint { .. } | End::Node { .. } | End::Reserved(_) => Ok(None),
+            End::Endpoint { .. } | End::Node { .. } | End::Reserved(_) | End::Outside { .. } => Ok(None),
             End::Service(name) => {
                 let service =
                     world.services.get(name).ok_or_else(|| Unanswerable::NoService(name.clone()))?;
@@ -33,20 +33,17 @@ impl Cluster {
                     let name = name.clone();
                     Unanswerable::NoServicePort { name, port, protocol }
                 })?;
-                Ok(between(Some(name.clone()), world.backends(name, service, known)))
+                Ok(between(name.clone(), world.backends(name, service, known)))
             }
             // Only nodes of the cluster translate services' addresses.
-            End::Outside { address, .. } => {
+            End::Frontend { address, name, .. } => {
                 let is_inside = match from {
                     End::Endpoint { .. } | End::Node { .. } | End::Service(_) => true,
                     End::Reserved(identity) => *identity != Identity::WORLD,
-                    End::Outside { .. } => false,
+                    End::Outside { .. } | End::Frontend { .. } => false,
                 };
                 let backends = is_inside.then(|| self.behind(*address, protocol, port)).flatten();
-                let mut services = world.services.iter();
-                let named = services.find(|(_, service)| service.cluster_ips.contains(address));
-                let name = named.map(|(name, _)| name.clone());
-                Ok(backends.and_then(|backends| between(name, backends)))
+                Ok(backends.and_then(|backends| between(name.clone(), backends)))
             }
         }
     }
@@ -85,9 +82,10 @@ impl Cluster {
             reason: Some(DropReason::NoBackend),
             ..SideJudged::unasked(Identity::WORLD)
         };
+        let nobody = End::Reserved(Identity::WORLD);
         Answer {
-            egress: self.side_answer(client, &dropped),
-            ingress: self.side_answer(&End::Reserved(Identity::WORLD), &SideJudged::unasked(Identity::WORLD)),
+            egress: self.side_answer(client, &nobody, &dropped),
+            ingress: self.side_answer(&nobody, client, &SideJudged::unasked(Identity::WORLD)),
             layer7: None,
             service: None,
         }

@@ -79,7 +79,7 @@ fn verdicts(#[case] policies: &str, #[case] line: &str, #[case] expected: &str) 
 fn a_service_says_what_stands_behind_it() {
     let answer = ask("", "a/s -> service/a/web:8000");
     let service = answer.service.unwrap();
-    assert_eq!(service.name, Some(ObjectName::new("a", "web")));
+    assert_eq!(service.name, ObjectName::new("a", "web"));
     assert_eq!(service.backends, [(ip("10.0.1.11"), 8080)]);
     assert_eq!(service.chosen, Some((ip("10.0.1.11"), 8080)));
     assert!(service.agree);
@@ -169,6 +169,48 @@ fn parties_print_as_they_are_read(#[case] text: &str) {
 #[case("service/")]
 fn no_parties(#[case] text: &str) {
     assert_eq!(Party::parse(text), None);
+}
+
+#[test]
+fn the_other_proxies_know_requests_and_server_names() {
+    let ask = |ports: &str, layer7| {
+        let policy = cnp(&format!("egress: [{{ toEntities: [world], toPorts: [{ports}] }}]"));
+        let cluster = Cluster::new(&desired(&policy, Dialect::Cilium), &Names::default());
+        let answer =
+            cluster.ask(&Question { layer7: Some(layer7), ..question("a/s -> 203.0.113.5:80") }).unwrap();
+        assert_eq!(answer.egress.verdict, SideVerdict::Redirected);
+        answer.layer7.unwrap().allowed
+    };
+    let request = |method: &str| Layer7::Http {
+        method: method.to_owned(),
+        path: "/a".to_owned(),
+        host: "x".to_owned(),
+        headers: Vec::new(),
+    };
+    let http = "{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{ method: GET, path: /a }] } }";
+    assert!(ask(http, request("GET")));
+    assert!(!ask(http, request("PUT")));
+    let sni = "{ ports: [{ port: '80', protocol: TCP }], serverNames: [a.com] }";
+    assert!(ask(sni, Layer7::ServerName("a.com".to_owned())));
+    assert!(!ask(sni, Layer7::ServerName("b.com".to_owned())));
+    assert!(!ask(sni, request("GET")));
+}
+
+#[test]
+fn a_node_has_policies_too() {
+    let policy = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: { name: host }\n\
+                  spec: { nodeSelector: {}, ingress: [{ fromEntities: [remote-node] }] }\n";
+    for (line, expected) in [
+        ("203.0.113.5 -> node/node-1:80", "ingress denied by default deny"),
+        (
+            "node/node-2 -> node/node-1:80",
+            "ingress allowed by CiliumClusterwideNetworkPolicy host ingress[0]",
+        ),
+        ("a/s -> host:80", "ingress denied by default deny"),
+    ] {
+        let said = text(&ask(policy, line));
+        assert!(said.ends_with(expected), "{line}: {said}");
+    }
 }
 
 /// What the model's judgement would be called here.
