@@ -16,6 +16,10 @@ mod tests;
 
 pub use check::check;
 pub use load::{bless, find, load, load_file, load_one, wants_bless};
+pub(crate) use lower::{
+    Addresses, DEFAULT_NODE, NAMESPACES, Problems, dialect_of, namespace_labels, protocol, read_policy,
+    reason, service_port,
+};
 pub use schema::json_schema;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,6 +113,17 @@ impl PolicyLocations {
     /// Adds others; where a policy is in both, the later object counts.
     pub(crate) fn extend(&mut self, others: &Self) {
         self.objects.extend(others.objects.clone());
+    }
+
+    /// The object of a policy.
+    #[must_use]
+    pub fn object(&self, policy: &PolicyId) -> Option<&Manifest> {
+        self.objects.get(policy)
+    }
+
+    /// Every object, by policy.
+    pub fn objects(&self) -> impl Iterator<Item = (&PolicyId, &Manifest)> {
+        self.objects.iter()
     }
 
     /// Places to name for an author: the rule's own, or those of the policies behind a default deny.

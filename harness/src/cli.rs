@@ -2,6 +2,7 @@
 
 mod completions;
 mod doctor;
+mod explain;
 mod lab;
 mod list;
 mod monitor;
@@ -9,11 +10,14 @@ mod schema;
 mod select;
 mod test;
 mod validate;
+mod verdict;
 
 use std::io::Write;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use egret_core::rule::Dialect;
 
+use crate::cluster::Cluster;
 use crate::diagnostic::{self, Style};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -41,6 +45,10 @@ enum Command {
     List(list::Arguments),
     /// Check cases and policy files without running anything
     Validate(validate::Arguments),
+    /// Answer flows, one JSON line each, from manifests alone: what becomes of it and which line decides
+    Verdict(verdict::Arguments),
+    /// Say why one flow passes or not: which policies select, which rule decides, which one nearly did
+    Explain(explain::Arguments),
     /// Run a command of this machine inside a pod of a case
     #[command(subcommand)]
     Lab(lab::Command),
@@ -67,6 +75,18 @@ enum TableFormat {
     Json,
 }
 
+/// Whose reading of the policies holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DialectWord {
+    /// Cilium's
+    Cilium,
+    /// Cilium's, release 1.19
+    #[value(name = "cilium@1.19")]
+    Cilium119,
+    /// The text of the Kubernetes API
+    Kubernetes,
+}
+
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> Exit {
@@ -83,6 +103,8 @@ pub fn main() -> Exit {
         Command::Test(arguments) => test::run(arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
+        Command::Verdict(arguments) => verdict::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Lab(command) => lab::run(command),
         Command::LabInside(inside) => Err(Error::Inside(subject::lab::enter(&inside))),
         Command::Monitor(arguments) => monitor::run(&arguments),
@@ -96,6 +118,19 @@ pub fn main() -> Exit {
 /// Writes a command's whole output. Who stops reading, as `head` does, has what he wanted.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Says what of a cluster's objects was passed over or replaced, so that nobody takes it for judged.
+fn say_odd(cluster: &Cluster) {
+    anstream::eprint!("{}", diagnostic::render_all(&cluster.warnings, Style::Coloured));
+    say_ignored(cluster);
+}
+
+/// Says what of a cluster's objects was passed over.
+fn say_ignored(cluster: &Cluster) {
+    if let Some(line) = cluster.ignored_line() {
+        anstream::eprintln!("{line}");
+    }
 }
 
 /// A document for programs, as text.
@@ -120,7 +155,20 @@ fn fail(error: &Error) -> Exit {
         | Error::Subject(_)
         | Error::Write { .. }
         | Error::Inside(_)
+        | Error::Flows(_)
+        | Error::FlowsOnInput
+        | Error::Question(_)
         | Error::Monitor(_) => anstream::eprintln!("error: {error}"),
     }
     error.exit()
+}
+
+impl From<DialectWord> for Dialect {
+    fn from(word: DialectWord) -> Self {
+        match word {
+            DialectWord::Cilium => Self::Cilium,
+            DialectWord::Cilium119 => Self::Cilium119,
+            DialectWord::Kubernetes => Self::Kubernetes,
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// Short name of the rule that was broken, by which it can be looked for; warnings have one.
+    pub code: Option<&'static str>,
     /// What is wrong: a fragment in lower case, user input in backticks.
     pub message: String,
     /// Where; `None` when no file is to blame.
@@ -50,12 +52,19 @@ impl Diagnostic {
     pub fn error(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
+            code: None,
             message: message.into(),
             location: None,
             label: None,
             help: None,
             notes: Vec::new(),
         }
+    }
+
+    /// A warning without place.
+    #[must_use]
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, code: Some(code), ..Self::error(message) }
     }
 
     /// The same at a place.
@@ -106,7 +115,10 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(self.message.as_str());
+        let mut title = level.primary_title(self.message.as_str());
+        if let Some(code) = self.code {
+            title = title.id(code);
+        }
         let mut groups = vec![match &self.location {
             Some(at) => title.element(
                 Snippet::source(at.source.text.as_str())
@@ -139,6 +151,8 @@ impl Serialize for Diagnostic {
         #[derive(Serialize)]
         struct Shape<'a> {
             severity: Severity,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            code: Option<&'static str>,
             message: &'a str,
             file: Option<String>,
             line: Option<usize>,
@@ -151,6 +165,7 @@ impl Serialize for Diagnostic {
         let at = self.location.as_ref();
         Shape {
             severity: self.severity,
+            code: self.code,
             message: &self.message,
             file: at.map(|at| at.source.path.display().to_string()),
             line: at.map(|at| at.line),

@@ -53,6 +53,15 @@ pub enum Error {
     /// The command inside the pod could not start.
     #[error("inside the pod: {0}")]
     Inside(std::io::Error),
+    /// Flows could not be read, or verdicts not written.
+    #[error("flows: {0}")]
+    Flows(std::io::Error),
+    /// A question on the command line that has no answer.
+    #[error("{0}")]
+    Question(String),
+    /// Standard input cannot hold both manifests and flows.
+    #[error("flows come from standard input, so that the manifests cannot: write them to a file")]
+    FlowsOnInput,
     /// The monitor's socket failed.
     #[error("monitor socket: {0}")]
     Monitor(std::io::Error),
@@ -67,8 +76,12 @@ impl Error {
             | Self::OnlyRefused(_)
             | Self::NotInCase { .. }
             | Self::Several { .. }
+            | Self::FlowsOnInput
+            | Self::Question(_)
             | Self::Known(_) => Exit::Usage,
-            Self::Subject(_) | Self::Write { .. } | Self::Inside(_) | Self::Monitor(_) => Exit::Environment,
+            Self::Subject(_) | Self::Write { .. } | Self::Inside(_) | Self::Flows(_) | Self::Monitor(_) => {
+                Exit::Environment
+            }
         }
     }
 }

@@ -4,6 +4,10 @@
 //! | --- | --- |
 //! | files to located YAML | [`source`], [`yaml`], [`diagnostic`] |
 //! | YAML to cases, worlds and policies | [`case`] |
+//! | manifests of a whole cluster to one desired state | [`cluster`] |
+//! | flows to verdicts, without packets | [`verdict`] |
+//! | what policies say that nobody means | [`lint`] |
+//! | why a flow gets its verdict | [`explain`] |
 //! | what is under test | [`subject`] |
 //! | one case, step by step | [`run`], which tells [`event`]s |
 //! | expected, predicted, observed | [`compare`], [`known`] |
@@ -13,20 +17,25 @@
 
 pub mod case;
 pub mod cli;
+pub mod cluster;
 pub mod compare;
 mod conformance;
 pub mod diagnostic;
 pub mod error;
 pub mod event;
 pub mod exit;
+pub mod explain;
 #[cfg(test)]
 mod fake;
 pub mod flows;
 pub mod known;
+mod kubernetes;
+pub mod lint;
 pub mod report;
 pub mod run;
 pub mod source;
 pub mod subject;
+pub mod verdict;
 pub mod yaml;
 
 pub use conformance::conformance;

@@ -1,5 +1,6 @@
 //! Results to bytes: one file per format, and the words that all of them share.
 
+pub mod findings;
 pub mod github;
 pub mod json;
 pub mod junit;

@@ -252,3 +252,62 @@ fn a_monitor_prints_what_runs_on_this_machine_say() {
     monitor.kill().unwrap();
     monitor.wait().unwrap();
 }
+
+const CLUSTER: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: { name: a, labels: { app: a } }
+spec: {}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: settings }
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: p }
+spec:
+  endpointSelector: {}
+  egress:
+  - toFQDNs:
+    - matchName: one.one
+";
+
+#[test]
+fn a_cluster_is_asked_explained_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("all.yaml"), CLUSTER).unwrap();
+    std::fs::write(folder.path().join("names.yaml"), "one.one: [1.1.1.1]\n").unwrap();
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_egret"))
+        .args(["verdict", "-f", "all.yaml", "--names", "names.yaml"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let flows = "{\"id\":1,\"from\":\"a\",\"to\":\"1.1.1.1\",\"port\":80}\n{\"id\":2}\n";
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), flows.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = lines.lines().collect();
+    assert!(lines[0].starts_with("{\"id\":1,\"verdict\":\"forwarded\""), "{lines:?}");
+    assert!(lines[0].contains("\"file\":\"all.yaml\",\"line\":16"), "{lines:?}");
+    assert!(lines[1].starts_with("{\"id\":2,\"error\":"), "{lines:?}");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("1 ConfigMap"));
+
+    let output = egret(folder.path(), &["explain", "a", "1.1.1.1:443", "-f", "all.yaml"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("the peer is no address learned for `one.one`"), "{text}");
+    assert_eq!(output.status.code(), Some(0));
+
+    let validate = |more: &[&str]| {
+        let output = egret(folder.path(), &[&["validate", "-f", "all.yaml"], more].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(validate(&[]), (Some(0), "1 document right, 2 warnings\n".to_owned()));
+    assert_eq!(validate(&["--deny", "warnings"]).0, Some(2));
+    assert!(validate(&["--format", "github"]).1.contains("::warning file=all.yaml,line=16,"));
+}

@@ -31,13 +31,18 @@ use super::{Capability, Case, PolicyLocations, Step, StepEvent};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
 use crate::yaml::{Document, Located, Manifest, Short, documents, manifests};
+pub(crate) use address::Addresses;
 use expect::Around;
 pub(super) use files::Files;
+pub(crate) use files::reason;
 use parts::Parts;
 use policy::Policies;
 pub(super) use policy::check_policy;
-use problems::Problems;
+pub(crate) use policy::read as read_policy;
+pub(crate) use problems::Problems;
+pub(crate) use serve::protocol;
 use world::Worldly;
+pub(crate) use world::{DEFAULT_NODE, NAMESPACES, namespace_labels, service_port};
 
 /// What a step changes.
 struct State {
@@ -88,8 +93,7 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
     let dialect = match file.dialect {
         Some(DialectWord::Cilium) => Dialect::Cilium,
         Some(DialectWord::Kubernetes) => Dialect::Kubernetes,
-        None if kinds.iter().any(|kind| kind.starts_with("Cilium")) => Dialect::Cilium,
-        None => Dialect::Kubernetes,
+        None => dialect_of(kinds.iter()),
     };
     for step in &mut steps {
         step.desired.dialect = dialect;
@@ -108,6 +112,11 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
         steps,
         policies: locations,
     })
+}
+
+/// Whose reading holds where nobody says: Cilium's as soon as one policy is Cilium's own.
+pub(crate) fn dialect_of<'a>(mut kinds: impl Iterator<Item = &'a String>) -> Dialect {
+    if kinds.any(|kind| kind.starts_with("Cilium")) { Dialect::Cilium } else { Dialect::Kubernetes }
 }
 
 fn lower_step(

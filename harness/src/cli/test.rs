@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use egret_core::rule::Dialect;
 
-use super::select;
+use super::{DialectWord, select};
 use crate::case::{Capability, Loaded};
 use crate::error::Error;
 use crate::event::RunReport;
@@ -49,21 +49,10 @@ pub(super) struct Arguments {
     dialect: Option<DialectWord>,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum DialectWord {
-    /// Cilium's
-    Cilium,
-    /// Cilium's, release 1.19
-    #[value(name = "cilium@1.19")]
-    Cilium119,
-    /// The text of the Kubernetes API
-    Kubernetes,
-}
-
 pub(super) fn run(arguments: Arguments) -> Result<Exit, Error> {
     let mut cases = select::load(&arguments.cases, &arguments.filters)?;
     if let Some(dialect) = arguments.dialect {
-        read_as(&mut cases, dialect);
+        read_as(&mut cases, dialect.into());
     }
     let chosen = subject::choose(arguments.subject, LabOptions { patient: arguments.patient })?;
     let options = Options {
@@ -97,12 +86,7 @@ fn exit(report: &RunReport) -> Exit {
     }
 }
 
-fn read_as(cases: &mut [Loaded], dialect: DialectWord) {
-    let dialect = match dialect {
-        DialectWord::Cilium => Dialect::Cilium,
-        DialectWord::Cilium119 => Dialect::Cilium119,
-        DialectWord::Kubernetes => Dialect::Kubernetes,
-    };
+fn read_as(cases: &mut [Loaded], dialect: Dialect) {
     for loaded in cases {
         match loaded {
             Loaded::Case(case) => {

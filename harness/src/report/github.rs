@@ -79,11 +79,16 @@ fn of_case(case: &CaseReport, subject: &str) -> Vec<String> {
 }
 
 fn error(at: Option<&Location>, title: &str, message: &str) -> String {
+    command("error", at, title, message)
+}
+
+/// One workflow command: `error` or `warning`, with the place that it annotates.
+pub(super) fn command(word: &str, at: Option<&Location>, title: &str, message: &str) -> String {
     let place = at.map(|at| {
         let file = property(&at.source.path.display().to_string());
         format!("file={file},line={},col={},", at.line, at.column)
     });
-    format!("::error {}title={}::{}\n", place.unwrap_or_default(), property(title), data(message))
+    format!("::{word} {}title={}::{}\n", place.unwrap_or_default(), property(title), data(message))
 }
 
 /// A message: line breaks and percent signs are written as `%XX`.

@@ -104,7 +104,7 @@ impl Files {
 }
 
 /// The reason without the number that the operating system adds.
-fn reason(error: &std::io::Error) -> String {
+pub(crate) fn reason(error: &std::io::Error) -> String {
     if error.kind() == std::io::ErrorKind::NotFound {
         "there is no such file".to_owned()
     } else {

@@ -1,120 +1,23 @@
 //! Ordinary Kubernetes objects as parts of a world: Namespace, Node, Pod, Deployment, Service.
-//!
-//! Real manifests say much that no packet can show, such as images and probes. Those fields are passed over
-//! here and only here; policies are read strictly.
 
 use egret_core::ObjectName;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::parts::{Given, Parts};
 use super::problems::Problems;
 use crate::case::schema::{
-    LabelsFile, NamespaceFile, NodeFile, PodFile, PortFile, PortText, ProtocolWord, ServesFile, ServiceFile,
-    ServicePortFile,
+    NamespaceFile, NodeFile, PodFile, PortFile, ServesFile, ServiceFile, ServicePortFile,
 };
 use crate::diagnostic::Diagnostic;
+use crate::kubernetes::{self, Metadata, Object, Plain, PodSpec, ServiceSpec, TemplateSpec};
 use crate::source::Place;
-use crate::yaml::{Located, Manifest, Shape, Short};
+use crate::yaml::{Located, Manifest, Short};
 
 /// Kinds that a world's manifests may hold.
 const KINDS: [&str; 5] = ["Namespace", "Node", "Pod", "Deployment", "Service"];
 
-/// Reads an object as this type.
-struct As<T>(std::marker::PhantomData<T>);
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    labels: LabelsFile,
-}
-
-#[derive(Deserialize)]
-struct Object<T> {
-    #[serde(default)]
-    metadata: Metadata,
-    spec: T,
-}
-
-#[derive(Deserialize)]
-struct Plain {
-    #[serde(default)]
-    metadata: Metadata,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct PodSpec {
-    containers: Vec<Container>,
-    node_name: Option<String>,
-    service_account_name: Option<String>,
-    host_network: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Container {
-    ports: Vec<ContainerPort>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ContainerPort {
-    #[serde(default)]
-    name: Option<String>,
-    container_port: u16,
-    #[serde(default)]
-    protocol: ProtocolWord,
-}
-
-#[derive(Deserialize)]
-struct DeploymentSpec {
-    #[serde(default)]
-    replicas: Option<u16>,
-    template: Object<PodSpec>,
-}
-
-#[derive(Deserialize)]
-struct ServiceSpec {
-    #[serde(default)]
-    selector: Option<LabelsFile>,
-    #[serde(default)]
-    ports: Vec<KubernetesPort>,
-    #[serde(default, rename = "clusterIP")]
-    cluster_ip: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct KubernetesPort {
-    #[serde(default)]
-    name: Option<String>,
-    port: u16,
-    #[serde(default)]
-    target_port: Option<PortText>,
-    #[serde(default)]
-    protocol: ProtocolWord,
-}
-
-// === impl As ===
-
-impl<T> Clone for As<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for As<T> {}
-
-impl<T: for<'de> Deserialize<'de>> Shape for As<T> {
-    type Output = T;
-
-    fn deserialize<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        T::deserialize(deserializer)
-    }
-}
-
 fn read<T: for<'de> Deserialize<'de>>(object: &Manifest, problems: &mut Problems) -> Option<T> {
-    problems.take(object.read(As(std::marker::PhantomData)))
+    problems.take(kubernetes::read(object))
 }
 
 /// Adds one object to the parts of a world.
@@ -131,27 +34,29 @@ pub(super) fn gather(object: &Manifest, parts: &mut Parts, problems: &mut Proble
     match object.text(&["kind"]).unwrap_or_default() {
         "Namespace" => {
             let Some(Plain { metadata }) = read(object, problems) else { return };
-            let part = NamespaceFile { labels: metadata.labels };
+            let part = NamespaceFile { labels: metadata.labels.unwrap_or_default() };
             parts.namespace(name.to_owned(), Given::new(source, place, part), problems);
         }
         "Node" => {
             let Some(Plain { metadata }) = read(object, problems) else { return };
-            let part = NodeFile { labels: metadata.labels, ip: None };
+            let part = NodeFile { labels: metadata.labels.unwrap_or_default(), ip: None };
             parts.node(name.to_owned(), Given::new(source, place, part), problems);
         }
         "Pod" => {
-            let Some(Object { metadata, spec }) = read(object, problems) else { return };
+            let Some(Object { metadata, spec, .. }) = read::<Object<PodSpec>>(object, problems) else {
+                return;
+            };
             let part = pod(metadata, spec, None, place);
             parts.pod(&full, Given::new(source, place, part), problems);
         }
         "Deployment" => {
-            let Some(Object::<DeploymentSpec> { spec, .. }) = read(object, problems) else { return };
+            let Some(Object::<TemplateSpec> { spec, .. }) = read(object, problems) else { return };
             let part =
                 pod(spec.template.metadata, spec.template.spec, Some(spec.replicas.unwrap_or(1)), place);
             parts.pod(&full, Given::new(source, place, part), problems);
         }
         "Service" => {
-            let Some(Object { spec, .. }) = read(object, problems) else { return };
+            let Some(Object { spec, .. }) = read::<Object<ServiceSpec>>(object, problems) else { return };
             parts.service(full, Given::new(source, place, service(spec, place)), problems);
         }
         kind => problems.add(
@@ -164,17 +69,24 @@ pub(super) fn gather(object: &Manifest, parts: &mut Parts, problems: &mut Proble
 }
 
 fn pod(metadata: Metadata, spec: PodSpec, replicas: Option<u16>, at: Place) -> PodFile {
-    let ports = spec.containers.into_iter().flat_map(|container| container.ports).map(|port| Located {
-        value: Short::Long(PortFile { name: port.name, port: port.container_port, protocol: port.protocol }),
-        at,
-    });
+    let ports =
+        spec.containers.into_iter().flat_map(|container| container.ports.unwrap_or_default()).map(|port| {
+            Located {
+                value: Short::Long(PortFile {
+                    name: port.name,
+                    port: port.container_port,
+                    protocol: port.protocol,
+                }),
+                at,
+            }
+        });
     let ports: Vec<_> = ports.collect();
     PodFile {
-        labels: metadata.labels,
+        labels: metadata.labels.unwrap_or_default(),
         serves: (!ports.is_empty()).then_some(ServesFile::Ports(ports)),
         node: spec.node_name.map(|value| Located { value, at }),
         service_account: spec.service_account_name,
-        host_network: spec.host_network,
+        host_network: spec.host_network.unwrap_or_default(),
         replicas: replicas.map(|value| Located { value, at }),
         ..PodFile::default()
     }
@@ -182,7 +94,7 @@ fn pod(metadata: Metadata, spec: PodSpec, replicas: Option<u16>, at: Place) -> P
 
 fn service(spec: ServiceSpec, at: Place) -> ServiceFile {
     let headless = spec.cluster_ip.as_deref() == Some("None");
-    let ports = spec.ports.into_iter().map(|port| ServicePortFile {
+    let ports = spec.ports.unwrap_or_default().into_iter().map(|port| ServicePortFile {
         name: port.name,
         port: port.port,
         target_port: port.target_port,

@@ -62,7 +62,7 @@ pub(in crate::case) fn check_policy(object: &Manifest) -> Vec<Diagnostic> {
 }
 
 /// Reads one object: its identity, and the policy unless the engine refuses its content.
-fn read(object: &Manifest, problems: &mut Problems) -> Option<(PolicyId, Option<Policy>)> {
+pub(crate) fn read(object: &Manifest, problems: &mut Problems) -> Option<(PolicyId, Option<Policy>)> {
     if !object.is_mapping() {
         problems.add(Diagnostic::error("an object is a mapping").at(object.locate("")));
         return None;

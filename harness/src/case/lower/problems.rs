@@ -5,23 +5,23 @@ use crate::source::Location;
 
 /// What has been found so far.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Diagnostic>);
+pub(crate) struct Problems(Vec<Diagnostic>);
 
 // === impl Problems ===
 
 impl Problems {
     /// One more.
-    pub(super) fn add(&mut self, problem: Diagnostic) {
+    pub(crate) fn add(&mut self, problem: Diagnostic) {
         self.0.push(problem);
     }
 
     /// The value, or what was wrong with it noted.
-    pub(super) fn take<T>(&mut self, result: Result<T, Vec<Diagnostic>>) -> Option<T> {
+    pub(crate) fn take<T>(&mut self, result: Result<T, Vec<Diagnostic>>) -> Option<T> {
         result.map_err(|problems| self.0.extend(problems)).ok()
     }
 
     /// The value, or a message noted.
-    pub(super) fn expect<T>(&mut self, value: Option<T>, problem: impl FnOnce() -> Diagnostic) -> Option<T> {
+    pub(crate) fn expect<T>(&mut self, value: Option<T>, problem: impl FnOnce() -> Diagnostic) -> Option<T> {
         if value.is_none() {
             self.add(problem());
         }
@@ -29,12 +29,12 @@ impl Problems {
     }
 
     /// Notes what the language has and the subjects do not do yet.
-    pub(super) fn not_simulated(&mut self, what: &str, at: Location) {
+    pub(crate) fn not_simulated(&mut self, what: &str, at: Location) {
         self.add(Diagnostic::error(format!("{what} is not simulated yet")).at(at));
     }
 
     /// Whether a name may name an object (RFC 1123 subdomain), as the API server checks it.
-    pub(super) fn check_name(&mut self, name: &str, at: &Location) -> bool {
+    pub(crate) fn check_name(&mut self, name: &str, at: &Location) -> bool {
         let is_label = |label: &str| {
             !label.is_empty()
                 && !label.starts_with('-')
@@ -53,7 +53,7 @@ impl Problems {
     }
 
     /// All of them in the order of the files, each once.
-    pub(super) fn finish(self) -> Result<(), Vec<Diagnostic>> {
+    pub(crate) fn finish(self) -> Result<(), Vec<Diagnostic>> {
         let mut problems = self.0;
         // Stable: files stay in the order in which they were read.
         problems.sort_by_key(|problem| {

@@ -112,7 +112,7 @@ pub(super) fn parse_protocol(word: &str, at: &Location, problems: &mut Problems)
 }
 
 /// The protocol of a word of the schema.
-pub(super) fn protocol(word: ProtocolWord) -> Protocol {
+pub(crate) fn protocol(word: ProtocolWord) -> Protocol {
     match word {
         ProtocolWord::Tcp => Protocol::Tcp,
         ProtocolWord::Udp => Protocol::Udp,

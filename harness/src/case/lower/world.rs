@@ -10,17 +10,17 @@ use super::address::{self, Addresses};
 use super::parts::{Given, Parts};
 use super::problems::Problems;
 use super::{internet, serve};
-use crate::case::schema::{NodeFile, PodFile, PortText, ServiceFile};
+use crate::case::schema::{NodeFile, PodFile, PortText, ProtocolWord, ServiceFile};
 use crate::diagnostic::Diagnostic;
 use crate::source::Location;
 use crate::yaml::Located;
 
 /// The label that the API server gives to every namespace.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-/// The node of a case that names none.
-const DEFAULT_NODE: &str = "node-1";
+/// The node of a world that names none.
+pub(crate) const DEFAULT_NODE: &str = "node-1";
 /// Namespaces that every cluster has.
-const NAMESPACES: [&str; 2] = ["default", "kube-system"];
+pub(crate) const NAMESPACES: [&str; 2] = ["default", "kube-system"];
 
 /// The world as it stands, and the addresses given away so far.
 #[derive(Clone, Debug)]
@@ -187,17 +187,10 @@ impl Worldly {
             (Some(address), false) => address.value.parse().into_iter().collect(),
             (None, false) => self.addresses.service().into_iter().collect(),
         };
-        let ports = file.ports.iter().map(|port| {
-            let target = match &port.target_port {
-                None => TargetPort::Number(port.port),
-                Some(PortText::Number(number)) => TargetPort::Number(*number),
-                Some(PortText::Text(text)) => {
-                    text.parse().map_or_else(|_| TargetPort::Name(text.clone()), TargetPort::Number)
-                }
-            };
-            let protocol = serve::protocol(port.protocol);
-            ServicePort { name: port.name.clone(), port: port.port, protocol, target }
-        });
+        let ports = file
+            .ports
+            .iter()
+            .map(|port| service_port(port.name.clone(), port.port, port.target_port.as_ref(), port.protocol));
         let (labels, selector) = (Labels::new(), file.selector.clone());
         Some(Service { labels, selector, endpoints, cluster_ips, ports: ports.collect() })
     }
@@ -231,6 +224,23 @@ impl Worldly {
     }
 }
 
+/// One port of a service; a target that reads as a number is one, and the port itself where none is given.
+pub(crate) fn service_port(
+    name: Option<String>,
+    port: u16,
+    target: Option<&PortText>,
+    protocol: ProtocolWord,
+) -> ServicePort {
+    let target = match target {
+        None => TargetPort::Number(port),
+        Some(PortText::Number(number)) => TargetPort::Number(*number),
+        Some(PortText::Text(text)) => {
+            text.parse().map_or_else(|_| TargetPort::Name(text.clone()), TargetPort::Number)
+        }
+    };
+    ServicePort { name, port, protocol: serve::protocol(protocol), target }
+}
+
 /// A namespace must exist before anything can be in it.
 pub(super) fn check_namespace(
     world: &World,
@@ -250,7 +260,8 @@ pub(super) fn check_namespace(
     exists
 }
 
-fn namespace_labels(name: &str) -> Labels {
+/// The labels of a namespace that says nothing of them.
+pub(crate) fn namespace_labels(name: &str) -> Labels {
     Labels::from([(NAMESPACE_NAME.to_owned(), name.to_owned())])
 }
 

@@ -1,0 +1,158 @@
+//! DNS: names that nobody may ask for, servers that nobody runs, names that stand for others.
+
+use egret_core::rule::{Effect, Inspection, Peers, PortMatch, PortRule, Rule};
+use egret_core::selector::{NamePattern, Selector};
+use egret_shared::Direction;
+use serde_yaml::Value;
+
+use super::scene::{Found, Scene, Spec, Warning};
+
+pub(super) fn check(scene: &Scene<'_>, found: &mut Found<'_>) {
+    for spec in &scene.sections {
+        fqdn_without_dns_rule(scene, spec, found);
+        dns_server_absent(scene, spec, found);
+        placeholder_name(spec, found);
+    }
+}
+
+/// Addresses are learned from answers that pass the DNS proxy, and from nothing else.
+fn fqdn_without_dns_rule(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) {
+    // Any policy of the same pods may hold the rule.
+    let beside = scene.sections.iter().filter(|other| {
+        std::ptr::eq(*other, spec) || (!spec.pods.is_empty() && spec.pods.is_subset(&other.pods))
+    });
+    let patterns: Vec<&NamePattern> = beside
+        .flat_map(|other| &other.section.rules)
+        .filter(|rule| rule.direction == Direction::Egress && rule.effect == Effect::Allow)
+        .flat_map(Rule::listed_ports)
+        .filter_map(names)
+        .flatten()
+        .collect();
+    for rule in &spec.section.rules {
+        let Peers::Selected(selectors) = &rule.peers else { continue };
+        for selector in selectors {
+            let Selector::Name(wanted) = selector else { continue };
+            // A name that the pattern stands for: stars as letters.
+            let sample = wanted.text().replace('*', "x");
+            if patterns.iter().any(|pattern| pattern.matches(&sample)) {
+                continue;
+            }
+            let warning = Warning {
+                code: "fqdn-without-dns-rule",
+                message: format!("no DNS rule lets these pods ask for `{}`", wanted.text()),
+                why: "addresses of a name are learned from the answers that pass the DNS proxy; without a rule with \
+                      `rules.dns` there are none, and the rule never matches",
+                help: format!(
+                    "allow port 53 to the cluster's DNS with `rules: {{ dns: [{{ matchPattern: \"{}\" }}] }}`",
+                    wanted.text()
+                ),
+            };
+            found.at_rule(spec.id, &rule.path, warning);
+        }
+    }
+}
+
+/// The names that may be asked for at a port.
+fn names(port: &PortRule) -> Option<&Vec<NamePattern>> {
+    match port.inspect.as_ref()? {
+        Inspection::Dns(names) => Some(names),
+        Inspection::Http(_) | Inspection::Tls(_) => None,
+    }
+}
+
+/// A DNS rule for pods none of which serves the port.
+fn dns_server_absent(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) {
+    if scene.pods.is_empty() {
+        return;
+    }
+    for rule in &spec.section.rules {
+        let Peers::Selected(selectors) = &rule.peers else { continue };
+        let is_pods = selectors.iter().all(|selector| match selector {
+            Selector::Labels(_) => true,
+            Selector::Prefix { .. } | Selector::Group { .. } | Selector::Entity(_) | Selector::Name(_) => {
+                false
+            }
+        });
+        if !is_pods || selectors.is_empty() {
+            continue;
+        }
+        let servers: Vec<_> = selectors.iter().flat_map(|selector| scene.selected(selector)).collect();
+        for port in rule.listed_ports().iter().filter(|port| names(port).is_some()) {
+            let serves = servers.iter().flat_map(|pod| &pod.pod.serves);
+            let mut same = serves.filter(|serve| serve.protocol == port.protocol);
+            let runs = match &port.port {
+                PortMatch::Every => same.next().is_some(),
+                PortMatch::Range(first, last) => same.any(|serve| (*first..=*last).contains(&serve.port)),
+                PortMatch::Named(name) => same.any(|serve| serve.name.as_ref() == Some(name)),
+            };
+            // Pods that declare no port at all may serve anything.
+            let is_silent = servers.iter().any(|pod| pod.pod.serves.is_empty());
+            if runs || is_silent {
+                continue;
+            }
+            let warning = Warning {
+                code: "dns-server-absent",
+                message: format!("nobody whom this rule names serves DNS there over {}", port.protocol),
+                why: "names are learned from a server's answers; where no server listens, nothing is learned",
+                help: "name the pods that run the cluster's DNS, and the port that they listen on".to_owned(),
+            };
+            found.at_rule(spec.id, &port.path, warning);
+        }
+    }
+}
+
+/// Domains that are reserved for examples (RFC 2606), or that documentation uses.
+const PLACEHOLDER_DOMAINS: [&str; 9] = [
+    "example.com",
+    "example.net",
+    "example.org",
+    "foo.com",
+    "bar.com",
+    "mydomain.com",
+    "myservice.com",
+    "my-remote-service.com",
+    "yourdomain.com",
+];
+
+/// Beginnings of words that ask to be replaced.
+const PLACEHOLDER_WORDS: [&str; 7] =
+    ["<", "change-me", "changeme", "placeholder", "replace-me", "todo", "your-"];
+
+/// A name that was meant to be replaced.
+fn placeholder_name(spec: &Spec<'_>, found: &mut Found<'_>) {
+    let mut texts = Vec::new();
+    gather(&spec.text, spec.path.clone(), &mut texts);
+    for (path, text) in texts {
+        let lower = text.to_lowercase();
+        let is_domain =
+            PLACEHOLDER_DOMAINS.iter().any(|known| lower == *known || lower.ends_with(&format!(".{known}")));
+        if !is_domain && !PLACEHOLDER_WORDS.iter().any(|word| lower.starts_with(word)) {
+            continue;
+        }
+        let warning = Warning {
+            code: "placeholder-name",
+            message: format!("`{text}` looks like a placeholder"),
+            why: "a name that nobody has matches nothing",
+            help: "write the real name".to_owned(),
+        };
+        found.add(spec.id, &path, warning);
+    }
+}
+
+/// Every text with its path, descriptions left out.
+fn gather<'v>(value: &'v Value, path: String, texts: &mut Vec<(String, &'v str)>) {
+    if let Some(text) = value.as_str() {
+        texts.push((path, text));
+    } else if let Some(items) = value.as_sequence() {
+        for (index, item) in items.iter().enumerate() {
+            gather(item, format!("{path}[{index}]"), texts);
+        }
+    } else if let Some(entries) = value.as_mapping() {
+        for (key, value) in entries {
+            let Some(key) = key.as_str().filter(|key| *key != "description") else { continue };
+            let below =
+                if key.contains(['.', '[']) { format!("{path}[{key}]") } else { format!("{path}.{key}") };
+            gather(value, below, texts);
+        }
+    }
+}

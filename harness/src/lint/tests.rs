@@ -1,0 +1,150 @@
+//! Each warning by policies that deserve it, and by their neighbours that do not.
+
+use egret_core::rule::Dialect;
+use rstest::rstest;
+
+use super::lint;
+use crate::cluster::of_sources;
+use crate::source::Source;
+
+const WORLD: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: { name: a, namespace: shop, labels: { app: a } }
+spec: { containers: [{ ports: [{ name: http, containerPort: 8080 }] }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: b, namespace: shop, labels: { app: b } }
+spec: { containers: [{ ports: [{ containerPort: 9000 }] }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: dns, namespace: kube-system, labels: { k8s-app: kube-dns } }
+spec: { containers: [{ ports: [{ name: dns, containerPort: 53, protocol: UDP }] }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: db, namespace: shop }
+spec: { selector: { app: b }, ports: [{ port: 9000 }] }
+";
+
+/// A policy of its API for pods with `app: a`.
+fn policy(kind: &str, spec: &str) -> String {
+    let (version, selector) = match kind {
+        "NetworkPolicy" => ("networking.k8s.io/v1", "podSelector"),
+        _ => ("cilium.io/v2", "endpointSelector"),
+    };
+    let selector = if spec.contains("Selector: {") && spec.starts_with(selector) {
+        String::new()
+    } else {
+        format!("{selector}: {{ matchLabels: {{ app: a }} }}, ")
+    };
+    format!(
+        "---\napiVersion: {version}\nkind: {kind}\nmetadata: {{ name: p, namespace: shop }}\nspec: {{ {selector}{spec} }}\n"
+    )
+}
+
+fn cnp(spec: &str) -> String {
+    policy("CiliumNetworkPolicy", spec)
+}
+
+fn knp(spec: &str) -> String {
+    policy("NetworkPolicy", spec)
+}
+
+/// Codes with their places' texts, in order.
+fn codes(world: &str, policies: &str, dialect: Dialect) -> Vec<&'static str> {
+    let source = Source::new("all.yaml", format!("{world}{policies}"));
+    let cluster = of_sources(&[source], Some(dialect)).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let warnings = lint(&cluster);
+    for warning in &warnings {
+        assert!(warning.location.is_some(), "{warning:?}");
+        assert!(warning.help.is_some() && !warning.notes.is_empty(), "{warning:?}");
+    }
+    let mut codes: Vec<_> = warnings.iter().filter_map(|warning| warning.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+const DNS: &str = "{ toEndpoints: [{ matchLabels: { 'k8s:io.kubernetes.pod.namespace': kube-system, k8s-app: kube-dns } }], \
+                   toPorts: [{ ports: [{ port: '53', protocol: UDP }], rules: { dns: [{ matchPattern: '*' }] } }] }";
+
+#[rstest]
+#[case::nothing_odd(cnp("ingress: [{ fromEndpoints: [{ matchLabels: { app: b } }] }]"), &[])]
+#[case::selects_no_pod(cnp("endpointSelector: { matchLabels: { app: x } }, ingress: [{ fromEntities: [world] }]"), &["selects-no-pod"])]
+#[case::peer(cnp("ingress: [{ fromEndpoints: [{ matchLabels: { app: x } }] }]"), &["peer-matches-nothing"])]
+#[case::peer_of_knp(knp("ingress: [{ from: [{ podSelector: { matchLabels: { app: x } } }] }]"), &["peer-matches-nothing"])]
+#[case::hash(cnp("ingress: [{ fromEndpoints: [{ matchLabels: { pod-template-hash: x } }] }]"),
+    &["label-outside-identity", "peer-matches-nothing"])]
+#[case::other_namespace(
+    cnp("endpointSelector: { matchLabels: { app: a, 'k8s:io.kubernetes.pod.namespace': other } }, ingress: [{ fromEntities: [world] }]"),
+    &["other-namespace-overruled"])]
+#[case::own_namespace(cnp("ingress: [{ fromEndpoints: [{}] }]"), &["own-namespace-only"])]
+#[case::empty_rule(cnp("ingress: [{}]"), &["empty-rule"])]
+#[case::empty_rule_of_knp(knp("ingress: [{}]"), &[])]
+#[case::shadow(cnp("ingress: [{ fromEndpoints: [{ matchLabels: { app: b } }] }], ingressDeny: [{ fromEntities: [cluster] }]"),
+    &["deny-shadows-allow"])]
+#[case::shadow_of_a_port(
+    cnp("ingress: [{ fromEntities: [world], toPorts: [{ ports: [{ port: '80', protocol: TCP }] }] }], \
+         ingressDeny: [{ toPorts: [{ ports: [{ port: '1', endPort: 100, protocol: TCP }] }] }]"),
+    &["deny-shadows-allow"])]
+#[case::no_shadow(
+    cnp("ingress: [{ fromEntities: [world], toPorts: [{ ports: [{ port: '80', protocol: TCP }] }] }], \
+         ingressDeny: [{ toPorts: [{ ports: [{ port: '81', protocol: TCP }] }] }]"), &[])]
+#[case::pod_prefix(cnp("ingress: [{ fromCIDR: [10.0.0.0/8] }]"), &["prefix-over-cluster"])]
+#[case::pod_prefix_of_knp(knp("ingress: [{ from: [{ ipBlock: { cidr: 10.0.1.0/24 } }] }]"), &["prefix-over-cluster"])]
+#[case::outside(cnp("ingress: [{ fromCIDR: [0.0.0.0/0] }]"), &[])]
+#[case::no_service(
+    cnp(&format!("egress: [{DNS}, {{ toServices: [{{ k8sService: {{ serviceName: x, namespace: shop }} }}], toPorts: [{{ ports: [{{ port: '80' }}] }}] }}]")),
+    &["fails-open"])]
+#[case::empty_names(cnp(&format!("egress: [{DNS}, {{ toFQDNs: [], toPorts: [{{ ports: [{{ port: '80' }}] }}] }}]")), &["fails-open"])]
+#[case::service_anywhere(
+    cnp(&format!("egress: [{DNS}, {{ toServices: [{{ k8sService: {{ serviceName: db }} }}] }}]")), &["service-in-every-namespace"])]
+#[case::except(
+    cnp("ingress: [{ fromCIDRSet: [{ cidr: 203.0.113.0/24, except: [203.0.113.8/29] }] }, { fromCIDR: [203.0.113.0/28] }]"),
+    &["except-allowed-elsewhere"])]
+#[case::named_port(cnp("ingress: [{ fromEntities: [world], toPorts: [{ ports: [{ port: web, protocol: TCP }] }] }]"), &["named-port-unknown"])]
+#[case::known_port(cnp("ingress: [{ fromEntities: [world], toPorts: [{ ports: [{ port: http, protocol: TCP }] }] }]"), &[])]
+#[case::end_port(cnp("ingress: [{ fromEntities: [world], toPorts: [{ ports: [{ port: '90', endPort: 80 }] }] }]"), &["end-port-below-port"])]
+#[case::port_zero(cnp("ingress: [{ fromEntities: [world], toPorts: [{ ports: [{ port: '0', protocol: TCP }] }] }]"), &["port-zero"])]
+#[case::no_ports(cnp("ingress: [{ fromEntities: [world], toPorts: [{}] }]"), &["ports-match-nothing"])]
+#[case::empty_ports(cnp("ingress: [{ fromEntities: [world], toPorts: [] }]"), &["empty-to-ports"])]
+#[case::icmp(cnp("ingress: [{ fromEntities: [world], icmps: [{ fields: [{ type: 0 }] }] }]"), &["icmp-type-zero"])]
+#[case::name(cnp("egress: [{ toFQDNs: [{ matchName: api.github.com }] }]"), &["default-deny-without-dns", "fqdn-without-dns-rule"])]
+#[case::name_asked_for(cnp(&format!("egress: [{DNS}, {{ toFQDNs: [{{ matchName: api.github.com }}] }}]")), &[])]
+#[case::placeholder(cnp(&format!("egress: [{DNS}, {{ toFQDNs: [{{ matchName: myservice.com }}] }}]")), &["placeholder-name"])]
+#[case::dns_server(
+    cnp("egress: [{ toEndpoints: [{ matchLabels: { app: b } }], toPorts: [{ ports: [{ port: '53', protocol: UDP }], rules: { dns: [{ matchPattern: '*' }] } }] }]"),
+    &["dns-server-absent"])]
+#[case::no_dns(knp("policyTypes: [Egress]"), &["default-deny-without-dns"])]
+#[case::undeclared(knp("policyTypes: [Ingress], egress: [{}]"), &["undeclared-direction"])]
+#[case::deny_only(cnp("ingressDeny: [{ fromEntities: [world] }]"), &["deny-only"])]
+#[case::deny_with_switch(cnp("enableDefaultDeny: { ingress: false }, ingressDeny: [{ fromEntities: [world] }]"), &[])]
+#[case::switch(cnp("enableDefaultDeny: { egress: true }, ingress: [{ fromEntities: [world] }]"), &["switch-without-rules"])]
+fn warnings(#[case] policies: String, #[case] expected: &[&str]) {
+    assert_eq!(codes(WORLD, &policies, Dialect::Cilium), expected, "{policies}");
+}
+
+#[test]
+fn without_pods_nobody_is_missed() {
+    let policies = cnp("ingress: [{ fromEndpoints: [{ matchLabels: { app: x } }] }]");
+    assert!(codes("", &policies, Dialect::Cilium).is_empty());
+}
+
+#[test]
+fn prefixes_mean_pods_in_the_text_of_the_kubernetes_api() {
+    let policies = knp("ingress: [{ from: [{ ipBlock: { cidr: 10.0.1.0/24 } }] }]");
+    assert!(codes(WORLD, &policies, Dialect::Kubernetes).is_empty());
+}
+
+#[test]
+fn a_warning_shows_place_reason_and_remedy() {
+    let source = Source::new("p.yaml", cnp("ingress: [{}]"));
+    let warnings = lint(&of_sources(&[source], None).unwrap());
+    insta::assert_snapshot!(crate::diagnostic::render_all(&warnings, crate::diagnostic::Style::Plain));
+    insta::assert_snapshot!("github", crate::report::findings::github(&warnings));
+    insta::assert_snapshot!("sarif", crate::report::findings::sarif(&warnings));
+    insta::assert_snapshot!("json", crate::report::findings::json(&warnings));
+}
