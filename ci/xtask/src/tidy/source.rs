@@ -19,14 +19,16 @@ const NAMES: [&str; 10] = [
     "utils",
     "utilities",
 ];
+/// The folder of fuzz targets in their crate.
+const FUZZ_TARGETS: &str = "targets";
 
 /// Every breach in every Rust file.
 pub(super) fn check(files: &[File]) -> Vec<Breach> {
     let sources: Vec<&File> = files.iter().filter(|file| file.path.ends_with(".rs")).collect();
     let mut breaches = Vec::new();
     for file in &sources {
-        let problems =
-            [length(file), tests(file), first_line(file), name(&file.path), orphan(file, &sources)];
+        let orphan = orphan(file, &sources).or_else(|| unlisted(file, files));
+        let problems = [length(file), tests(file), first_line(file), name(&file.path), orphan];
         let problems = problems.into_iter().flatten();
         breaches.extend(problems.map(|problem| Breach { path: file.path.clone(), line: None, problem }));
     }
@@ -78,8 +80,8 @@ fn name(path: &str) -> Option<String> {
 fn orphan(file: &File, sources: &[&File]) -> Option<String> {
     let (folder, name) = file.path.trim_end_matches(".rs").rsplit_once('/')?;
     let (parent, last) = folder.rsplit_once('/')?;
-    // Cargo itself finds these.
-    let target = matches!(last, "bin" | "tests" | "benches" | "examples" | "fuzz_targets");
+    // Cargo itself finds these, or the manifest lists them.
+    let target = matches!(last, "bin" | "tests" | "benches" | "examples" | FUZZ_TARGETS);
     if target || matches!(name, "main" | "build") || (last, name) == ("src", "lib") {
         return None;
     }
@@ -96,6 +98,17 @@ fn orphan(file: &File, sources: &[&File]) -> Option<String> {
             || lines().any(|line| line.starts_with("#[path") && line.ends_with(&by_path))
     });
     (!declared).then(|| format!("no module declares `{name}`: the file is never compiled"))
+}
+
+/// A fuzz target that its manifest does not list is never compiled either.
+fn unlisted(file: &File, files: &[File]) -> Option<String> {
+    let (folder, name) = file.path.rsplit_once('/')?;
+    let crate_folder = folder.strip_suffix(FUZZ_TARGETS)?.strip_suffix('/')?;
+    let manifest = format!("{crate_folder}/Cargo.toml");
+    let entry = format!("path = \"{FUZZ_TARGETS}/{name}\"");
+    let listed =
+        files.iter().any(|file| file.path == manifest && file.text.lines().any(|line| line == entry));
+    (!listed).then(|| format!("`{manifest}` does not list it: the file is never compiled"))
 }
 
 #[cfg(test)]
@@ -162,5 +175,12 @@ mod tests {
         assert_eq!(found, ["a/src/lost.rs: no module declares `lost`: the file is never compiled"]);
         let path = ("b/tests/x.rs", "//! X.\n#[path = \"../../a/tests/table/rows.rs\"]\nmod rows;\n");
         assert!(problems(&[path, ("a/tests/table/rows.rs", "//! R.")]).is_empty());
+    }
+
+    #[test]
+    fn a_fuzz_target_stands_in_its_manifest() {
+        let manifest = ("f/Cargo.toml", "[[bin]]\npath = \"targets/kept.rs\"\n");
+        let found = problems(&[manifest, ("f/targets/kept.rs", "//! K."), ("f/targets/lost.rs", "//! L.")]);
+        assert_eq!(found, ["f/targets/lost.rs: `f/Cargo.toml` does not list it: the file is never compiled"]);
     }
 }
