@@ -15,6 +15,8 @@ pub(crate) struct Options {
 /// Without a tool that this machine lacks, its check is named as skipped together with the way to get it.
 pub(crate) fn run(options: &Options) -> Result<()> {
     process::run(&mut process::cargo(&["fmt", "--all", "--check"]))?;
+    // The fuzz targets are a workspace of their own.
+    process::run(&mut process::cargo(&["fmt", "--manifest-path", "ci/fuzz/Cargo.toml", "--check"]))?;
     // The kernel crate is no default member, so that this covers every crate of the user side.
     process::run(&mut process::cargo(&["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]))?;
     let mut document = process::cargo(&["doc", "--locked", "--no-deps"]);

@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod process;
 mod test;
@@ -27,6 +28,8 @@ enum Xtask {
     Test(test::Options),
     /// Run benchmarks and print their medians as a table
     Bench(bench::Options),
+    /// Run the fuzz targets, each for a bounded time
+    Fuzz(fuzz::Options),
     /// Run all of it, in the order that fails soonest
     Ci,
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Xtask::Ebpf(options) => ebpf::run(&options),
         Xtask::Test(options) => test::run(&options),
         Xtask::Bench(options) => bench::run(&options),
+        Xtask::Fuzz(options) => fuzz::run(&options),
         Xtask::Ci => ci::run(),
     };
     match done {
