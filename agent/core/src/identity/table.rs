@@ -36,7 +36,7 @@ pub struct Member {
 pub struct Identities {
     /// Every identity that policies on this node may meet.
     pub members: BTreeMap<Identity, Member>,
-    /// Identities of the cluster's pods that have a network of their own.
+    /// Identities of the cluster's pods that have a network of their own, at their first address.
     pub pods: BTreeMap<ObjectName, Identity>,
     /// Identities by prefix.
     pub ipcache: BTreeMap<IpNet, Identity>,
@@ -147,16 +147,29 @@ pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator)
             .iter()
             .filter_map(|serve| Some((serve.name.clone()?, serve.protocol, serve.port)))
             .collect();
-        let member = Member { labels: in_cluster(labels, &pod.addresses), ports };
-        let identity = numbers.pod_identity(&member);
-        table.members.insert(identity, member);
-        table.pods.insert(name.clone(), identity);
-        table.ipcache.extend(pod.addresses.iter().map(|address| (IpNet::from(*address), identity)));
+        // A block that covers one address of a pod says nothing of its others: each has its own labels then.
+        let plain = Member { labels, ports };
+        for address in pod.addresses.iter().rev() {
+            let labels = in_cluster(plain.labels.clone(), &[*address]);
+            let identity = table.add_pod(numbers, Member { labels, ports: plain.ports.clone() });
+            table.ipcache.insert(IpNet::from(*address), identity);
+            table.pods.insert(name.clone(), identity);
+        }
+        if pod.addresses.is_empty() {
+            let identity = table.add_pod(numbers, plain);
+            table.pods.insert(name.clone(), identity);
+        }
     }
     table
 }
 
 impl Identities {
+    fn add_pod(&mut self, numbers: &mut Allocator, member: Member) -> Identity {
+        let identity = numbers.pod_identity(&member);
+        self.members.insert(identity, member);
+        identity
+    }
+
     fn add_local(&mut self, numbers: &mut Allocator, member: Member, prefix: Option<IpNet>) {
         let identity = numbers.local_identity(&member);
         self.members.insert(identity, member);
