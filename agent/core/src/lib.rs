@@ -11,6 +11,8 @@
 //! | diff | two states -> ordered writes | [`mod@diff`] |
 //! | predict | desired states and probes -> [`probe::Observation`] | [`model`] |
 //! | judge | desired state and a question -> both directions, with authors | [`judge`] |
+//!
+//! [`mod@reference`] reads the same documents a second time and slowly; tests hold both readings against each other.
 #![no_std]
 #![forbid(unsafe_code)]
 // A panic here would take a node's policy down or hide a verdict: what may fail returns an error. Tests may panic.
@@ -43,6 +45,7 @@ mod policy;
 mod policymap;
 pub mod probe;
 pub mod protocol;
+pub mod reference;
 pub mod rule;
 pub mod selector;
 pub mod spec;

@@ -1,0 +1,48 @@
+//! DNS names against `matchName` and `matchPattern`, by trying every way (policy semantics 4.2 and 15 row 25).
+
+use crate::spec::cilium_network_policy::NameRule;
+
+/// Whether a learned name is meant.
+pub(super) fn matches(written: &NameRule, name: &str) -> bool {
+    let name = plain(name);
+    if let Some(wanted) = &written.match_name {
+        return plain(wanted) == name;
+    }
+    let Some(pattern) = &written.match_pattern else { return false };
+    let pattern = plain(pattern);
+    let stars = pattern.bytes().take_while(|byte| *byte == b'*').count();
+    if stars == pattern.len() {
+        return true;
+    }
+    match pattern.get(stars..).and_then(|rest| rest.strip_prefix('.')) {
+        // One or more whole labels, and then the rest.
+        Some(rest) if stars >= 2 => name.match_indices('.').any(|(dot, _)| {
+            let (labels, after) = name.split_at(dot);
+            let whole = labels.split('.').all(|label| !label.is_empty() && label.bytes().all(in_label));
+            whole && after.strip_prefix('.').is_some_and(|after| fits(rest.as_bytes(), after.as_bytes()))
+        }),
+        Some(_) | None => fits(pattern.as_bytes(), name.as_bytes()),
+    }
+}
+
+/// A star takes any number of characters, but no dot.
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (None, Some(_)) => false,
+        (Some((b'*', rest)), next) => {
+            fits(rest, name) || next.is_some_and(|(byte, after)| in_label(*byte) && fits(pattern, after))
+        }
+        (Some((wanted, rest)), Some((byte, after))) => wanted == byte && fits(rest, after),
+        (Some(_), None) => false,
+    }
+}
+
+fn in_label(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+fn plain(name: &str) -> alloc::string::String {
+    let name = name.trim().to_ascii_lowercase();
+    name.strip_suffix('.').unwrap_or(&name).into()
+}
