@@ -12,7 +12,7 @@
 mod cluster;
 mod end;
 mod service;
-mod table;
+pub(crate) mod table;
 
 pub use cluster::{Cluster, Judged, SideJudged};
 pub use end::{End, Unanswerable};

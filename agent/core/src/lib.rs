@@ -11,6 +11,7 @@
 //! | diff | two states -> ordered writes | [`mod@diff`] |
 //! | predict | desired states and probes -> [`probe::Observation`] | [`model`] |
 //! | judge | desired state and a question -> both directions, with authors | [`judge`] |
+//! | matrix | compiled cluster -> who can talk to whom | [`matrix`] |
 //!
 //! [`mod@reference`] reads the same documents a second time and slowly; tests hold both readings against each other.
 #![no_std]
@@ -39,6 +40,7 @@ pub mod http;
 pub mod identity;
 pub mod judge;
 pub mod labels;
+pub mod matrix;
 pub mod model;
 pub mod name;
 mod policy;

@@ -14,6 +14,8 @@ mod generate;
 mod judge;
 #[path = "policies/language.rs"]
 mod language;
+#[path = "policies/matrix.rs"]
+mod matrix;
 #[path = "policies/numbers.rs"]
 mod numbers;
 #[path = "policies/semantics.rs"]

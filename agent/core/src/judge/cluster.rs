@@ -109,6 +109,17 @@ impl Cluster {
         self.nodes.get(node).map(|node| &node.state)
     }
 
+    /// The compiled states of all nodes, by [`End`]'s index.
+    pub fn states(&self) -> impl Iterator<Item = &DatapathState> {
+        self.nodes.iter().map(|node| &node.state)
+    }
+
+    /// Every policy once, with its rows: one number means the same policy on each node.
+    pub(crate) fn tables(&self) -> BTreeMap<u32, &Table> {
+        let tables = self.nodes.iter().flat_map(|node| &node.tables);
+        tables.map(|(policy, table)| (*policy, table)).collect()
+    }
+
     /// Answers one question.
     ///
     /// # Errors

@@ -3,13 +3,13 @@
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use egret_shared::{PolicyEntry, PolicyKey};
+use egret_shared::{Identity, PolicyEntry, PolicyKey};
 
 use crate::state::PolicyRows;
 
 /// Rows grouped by identity; inside a group the longest prefix first, so that the first that fits is the answer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Identity and the index behind its last row, ordered by identity.
     groups: Vec<(u32, usize)>,
     rows: Vec<Row>,
@@ -26,7 +26,7 @@ struct Row {
 
 impl Table {
     /// Lays out the rows of one policy.
-    pub(super) fn new(rows: &PolicyRows) -> Self {
+    pub(crate) fn new(rows: &PolicyRows) -> Self {
         let mut sorted: Vec<_> = rows.iter().collect();
         sorted.sort_by_key(|((key, prefix), _)| (key.identity, Reverse(*prefix), key.protocol, key.port));
         let mut table = Self::default();
@@ -43,8 +43,13 @@ impl Table {
         table
     }
 
+    /// The identities that have rows of their own, ordered, "any" among them.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = Identity> {
+        self.groups.iter().map(|(identity, _)| Identity(*identity))
+    }
+
     /// Longest-prefix lookup, as the kernel's map answers it; the key's policy is not looked at.
-    pub(super) fn lookup(&self, key: &PolicyKey) -> Option<PolicyEntry> {
+    pub(crate) fn lookup(&self, key: &PolicyKey) -> Option<PolicyEntry> {
         let group = self.groups.binary_search_by_key(&key.identity, |(identity, _)| *identity).ok()?;
         let (_, end) = self.groups.get(group)?;
         let start =
@@ -66,7 +71,6 @@ mod tests {
     use crate::policy::port::Block;
     use crate::policymap::build::{Rows, Traffic, Verdict, lookup};
     use crate::policymap::level;
-    use egret_shared::Identity;
     use proptest::prelude::*;
 
     fn traffic() -> impl Strategy<Value = Traffic> {
