@@ -60,7 +60,7 @@ fn one_verdict(criterion: &mut Criterion) {
 
 fn cold(criterion: &mut Criterion, name: &str, shape: &Shape) {
     let mut group = criterion.benchmark_group(name);
-    group.sample_size(10).measurement_time(Duration::from_secs(5)).warm_up_time(Duration::from_millis(500));
+    group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
     group.bench_function("cold compile", |bencher| {
         bencher.iter_batched(
             Allocator::default,
@@ -125,5 +125,9 @@ fn all_pairs(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, one_verdict, all_pairs, tenants, cold_start);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = one_verdict, all_pairs, tenants, cold_start
+}
 criterion_main!(benches);

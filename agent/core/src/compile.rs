@@ -11,7 +11,8 @@ use core::net::IpAddr;
 use egret_shared::{Direction, Identity};
 
 use crate::identity::{Member, relevant};
-use crate::policy::resolve::{self, DirectionPolicy, ResolvedSection};
+use crate::policy::resolve::{self, DirectionPolicy};
+use crate::policy::scope::Sections;
 use crate::policymap::build::numbered;
 use crate::rule::Dialect;
 use crate::state::{DatapathState, DnsFilter, EndpointState, ProxyFilter};
@@ -31,8 +32,9 @@ pub fn compile(desired: &Desired, node: &str, names: &fqdn::Names, numbers: &mut
         ..DatapathState::default()
     };
     for (id, policy) in &desired.policies {
+        let mut numbers = numbers.rules(id);
         for path in policy.rule_paths() {
-            let number = numbers.rule(id, &path);
+            let number = numbers.rule(&path);
             state.authors.insert(number, Author::Rule { policy: id.clone(), path });
         }
     }
@@ -94,7 +96,7 @@ fn number(policy: &Option<Numbered>) -> u32 {
 
 /// The rules of all policies with their peers found.
 struct Rules<'a> {
-    sections: &'a [ResolvedSection<'a>],
+    sections: &'a Sections<'a>,
     members: &'a BTreeMap<Identity, Member>,
     dialect: Dialect,
 }

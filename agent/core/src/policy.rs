@@ -3,4 +3,5 @@
 mod build;
 pub(crate) mod port;
 pub(crate) mod resolve;
+pub(crate) mod scope;
 mod tier;

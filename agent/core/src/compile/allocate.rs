@@ -16,7 +16,9 @@ use crate::state::PolicyRows;
 pub struct Allocator {
     pods: Numbers<Member>,
     locals: Numbers<Member>,
-    rules: Numbers<(PolicyId, String)>,
+    rules: BTreeMap<PolicyId, BTreeMap<String, u32>>,
+    /// How many numbers of rules were ever given.
+    rule_count: u32,
     endpoints: Numbers<ObjectName>,
     policies: Numbers<PolicyContent>,
 }
@@ -43,9 +45,9 @@ impl Allocator {
         Identity(self.locals.number(member, Identity::FIRST_LOCAL.0))
     }
 
-    /// Number of a rule.
-    pub(crate) fn rule(&mut self, policy: &PolicyId, path: &str) -> u32 {
-        self.rules.number(&(policy.clone(), path.to_string()), Number::FIRST_RULE)
+    /// Numbers of one policy's rules.
+    pub(crate) fn rules(&mut self, policy: &PolicyId) -> RuleNumbers<'_> {
+        RuleNumbers { given: self.rules.entry(policy.clone()).or_default(), count: &mut self.rule_count }
     }
 
     /// Number of an endpoint.
@@ -65,6 +67,25 @@ impl Allocator {
     pub(crate) fn retain(&mut self, endpoint: impl Fn(&ObjectName) -> bool, policy: impl Fn(u32) -> bool) {
         self.endpoints.given.retain(|name, _| endpoint(name));
         self.policies.given.retain(|_, number| policy(*number));
+    }
+}
+
+/// Hands out numbers for the rules of one policy.
+pub(crate) struct RuleNumbers<'a> {
+    given: &'a mut BTreeMap<String, u32>,
+    count: &'a mut u32,
+}
+
+impl RuleNumbers<'_> {
+    /// Number of the rule with this path.
+    pub(crate) fn rule(&mut self, path: &str) -> u32 {
+        if let Some(number) = self.given.get(path) {
+            return *number;
+        }
+        let number = Number::FIRST_RULE.saturating_add(*self.count);
+        *self.count = self.count.saturating_add(1);
+        self.given.insert(path.to_string(), number);
+        number
     }
 }
 

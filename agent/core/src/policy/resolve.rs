@@ -11,8 +11,10 @@ use super::tier::level_of;
 use crate::author::PolicyId;
 use crate::compile::Allocator;
 use crate::identity::{LabelSet, Member, Source};
+use crate::policy::scope::{Members, Sections};
 use crate::rule::{
-    Dialect, Effect, Enforcement, Peers, PortRule, Ports, Rule, Section, ServiceMatch, ServiceReference, Tier,
+    Dialect, Effect, Enforcement, Peers, PortRule, Ports, Rule, Section, ServiceMatch, ServiceReference,
+    Subject, Tier,
 };
 use crate::selector::{Entity, LabelSelector, Selector};
 use crate::state::{DnsRule, PeerSet, PolicyRows, ProxyRule};
@@ -58,10 +60,12 @@ pub(crate) fn sections<'a>(
     desired: &'a Desired,
     members: &BTreeMap<Identity, Member>,
     numbers: &mut Allocator,
-) -> Vec<ResolvedSection<'a>> {
+) -> Sections<'a> {
+    let members = Members::new(members);
     let mut selected: BTreeMap<&'a Selector, BTreeSet<Identity>> = BTreeMap::new();
     let mut resolved = Vec::new();
     for (id, policy) in &desired.policies {
+        let mut numbers = numbers.rules(id);
         for section in &policy.sections {
             let mut rules = Vec::new();
             let mut places = [0, 0];
@@ -73,11 +77,11 @@ pub(crate) fn sections<'a>(
                 };
                 let level = level_of(section.tier, *place);
                 *place += 1;
-                let peers = peers(id, rule, desired, members, &mut selected);
+                let peers = peers(id, rule, desired, &members, &mut selected);
                 let ports = match &rule.ports {
-                    Ports::Any => ResolvedPorts::Any(numbers.rule(id, &rule.path)),
+                    Ports::Any => ResolvedPorts::Any(numbers.rule(&rule.path)),
                     Ports::Listed(listed) => ResolvedPorts::Listed(
-                        listed.iter().map(|port| (numbers.rule(id, &port.path), port)).collect(),
+                        listed.iter().map(|port| (numbers.rule(&port.path), port)).collect(),
                     ),
                 };
                 rules.push(ResolvedRule { rule, tier: section.tier, level, peers, ports });
@@ -85,7 +89,14 @@ pub(crate) fn sections<'a>(
             resolved.push(ResolvedSection { policy: id, section, rules });
         }
     }
-    resolved
+    Sections::new(resolved)
+}
+
+impl<'a> ResolvedSection<'a> {
+    /// Whom the section is about.
+    pub(crate) fn subject(&self) -> &'a Subject {
+        &self.section.subject
+    }
 }
 
 /// The identities that a rule's peers stand for.
@@ -93,12 +104,13 @@ fn peers<'a>(
     policy: &PolicyId,
     rule: &'a Rule,
     desired: &Desired,
-    members: &BTreeMap<Identity, Member>,
+    members: &Members<'_>,
     selected: &mut BTreeMap<&'a Selector, BTreeSet<Identity>>,
 ) -> PeerSet {
     let select = |selector: &Selector| -> BTreeSet<Identity> {
-        let of = members.iter().filter(|(_, member)| is_selected(selector, &member.labels, desired.dialect));
-        of.map(|(identity, _)| *identity).collect()
+        let of = members.candidates(selector);
+        let of = of.filter(|(_, member)| is_selected(selector, &member.labels, desired.dialect));
+        of.map(|(identity, _)| identity).collect()
     };
     match &rule.peers {
         Peers::Any => PeerSet::Any,
@@ -106,7 +118,12 @@ fn peers<'a>(
         Peers::Selected(selectors) => {
             let mut identities = BTreeSet::new();
             for selector in selectors {
-                identities.extend(selected.entry(selector).or_insert_with(|| select(selector)).iter());
+                if Members::is_scoped(selector) {
+                    // Evaluated in less time than it would be found again.
+                    identities.extend(select(selector));
+                } else {
+                    identities.extend(selected.entry(selector).or_insert_with(|| select(selector)).iter());
+                }
             }
             if opens_namespace(policy, rule, selectors, desired.dialect)
                 && let Some(namespace) = &policy.namespace
@@ -214,7 +231,7 @@ pub(crate) fn service_prefixes(world: &World, references: &[ServiceReference]) -
 /// 2. Where one of them denies by default, the tier after the ordinary policies is never asked.
 /// 3. Turn their rules into rows, and add the rows that no document holds.
 pub(crate) fn direction(
-    sections: &[ResolvedSection<'_>],
+    sections: &Sections<'_>,
     subject: &Member,
     direction: Direction,
     members: &BTreeMap<Identity, Member>,
@@ -222,7 +239,7 @@ pub(crate) fn direction(
 ) -> Option<DirectionPolicy> {
     let mut enforced_by = Vec::new();
     let mut applying: Vec<&ResolvedRule<'_>> = Vec::new();
-    for section in sections.iter().filter(|section| section.section.subject.selects(&subject.labels)) {
+    for section in sections.about(&subject.labels) {
         match section.section.enforcement(direction).under(dialect) {
             Enforcement::None => continue,
             Enforcement::DefaultDeny => enforced_by.push(section.policy.clone()),
