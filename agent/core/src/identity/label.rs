@@ -1,7 +1,7 @@
 //! Labels with their sources, as identities carry them and selectors ask for them.
 
-use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
@@ -69,10 +69,19 @@ impl Source {
     }
 }
 
-/// The labels of one identity, by key and then by source.
+/// The labels of one identity, by key and then by source. A copy shares them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LabelSet {
-    labels: BTreeMap<String, BTreeMap<Source, String>>,
+    // INVARIANT: ordered by key and source, each pair once.
+    labels: Arc<Vec<Label>>,
+}
+
+/// One label.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Label {
+    key: String,
+    source: Source,
+    value: String,
 }
 
 impl LabelSet {
@@ -100,7 +109,13 @@ impl LabelSet {
 
     /// Adds a label; an earlier value under the same source and key is replaced.
     pub fn insert(&mut self, source: Source, key: &str, value: &str) {
-        self.labels.entry(key.to_string()).or_default().insert(source, value.to_string());
+        let labels = Arc::make_mut(&mut self.labels);
+        let place = labels.binary_search_by(|label| (label.key.as_str(), label.source).cmp(&(key, source)));
+        let label = Label { key: key.to_string(), source, value: value.to_string() };
+        match place {
+            Ok(place) => labels.splice(place..=place, [label]).for_each(drop),
+            Err(place) => labels.insert(place, label),
+        }
     }
 
     /// Adds the label of a prefix.
@@ -123,13 +138,14 @@ impl LabelSet {
     }
 
     /// The values under a key, of one source or of all.
-    pub fn values(&self, source: Option<Source>, key: &str) -> impl Iterator<Item = &str> {
+    pub fn values<'a>(&'a self, source: Option<Source>, key: &'a str) -> impl Iterator<Item = &'a str> {
+        let start = self.labels.partition_point(|label| label.key.as_str() < key);
         self.labels
-            .get(key)
-            .into_iter()
-            .flatten()
-            .filter(move |(found, _)| source.is_none_or(|source| source == **found))
-            .map(|(_, value)| value.as_str())
+            .iter()
+            .skip(start)
+            .take_while(move |label| label.key == key)
+            .filter(move |label| source.is_none_or(|source| source == label.source))
+            .map(|label| label.value.as_str())
     }
 
     /// Whether the key is there under this source.
@@ -162,15 +178,13 @@ impl LabelSet {
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
         let mut texts = vec![];
-        for (key, sources) in &self.labels {
-            for (source, value) in sources {
-                let word = source.word();
-                texts.push(if value.is_empty() {
-                    format!("{word}:{key}")
-                } else {
-                    format!("{word}:{key}={value}")
-                });
-            }
+        for Label { key, source, value } in &*self.labels {
+            let word = source.word();
+            texts.push(if value.is_empty() {
+                format!("{word}:{key}")
+            } else {
+                format!("{word}:{key}={value}")
+            });
         }
         texts.sort();
         texts

@@ -140,28 +140,50 @@ pub fn of(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator)
             }
         }
     }
+    // Blocks make a pod's labels depend on its address in the Kubernetes dialect; elsewhere pods of one namespace
+    // with the same labels, account and ports are the same member.
+    let by_address = desired.dialect == Dialect::Kubernetes && !prefixes.is_empty();
+    let mut alike: BTreeMap<Alike<'_>, Identity> = BTreeMap::new();
+    let mut namespace = "";
     for (name, pod) in desired.world.pods.iter().filter(|(_, pod)| !pod.host_network) {
-        let labels = relevant::of_pod(name, pod, &desired.world, desired.dialect);
-        let ports = pod
+        if namespace != name.namespace {
+            namespace = &name.namespace;
+            alike.clear();
+        }
+        let ports: NamedPorts = pod
             .serves
             .iter()
             .filter_map(|serve| Some((serve.name.clone()?, serve.protocol, serve.port)))
             .collect();
-        // A block that covers one address of a pod says nothing of its others: each has its own labels then.
-        let plain = Member { labels, ports };
-        for address in pod.addresses.iter().rev() {
-            let labels = in_cluster(plain.labels.clone(), &[*address]);
-            let identity = table.add_pod(numbers, Member { labels, ports: plain.ports.clone() });
-            table.ipcache.insert(IpNet::from(*address), identity);
-            table.pods.insert(name.clone(), identity);
+        let key = (&pod.labels, pod.service_account.as_str(), ports);
+        let identity = match alike.get(&key).filter(|_| !by_address) {
+            Some(identity) => *identity,
+            None => {
+                let labels = relevant::of_pod(name, pod, &desired.world, desired.dialect);
+                let plain = Member { labels, ports: key.2.clone() };
+                // A block that covers one address of a pod says nothing of its others: each has its own labels.
+                let mut own = None;
+                for address in pod.addresses.iter().filter(|_| by_address) {
+                    let labels = in_cluster(plain.labels.clone(), &[*address]);
+                    let identity = table.add_pod(numbers, Member { labels, ports: plain.ports.clone() });
+                    table.ipcache.insert(IpNet::from(*address), identity);
+                    own.get_or_insert(identity);
+                }
+                let identity = own.unwrap_or_else(|| table.add_pod(numbers, plain));
+                alike.insert(key, identity);
+                identity
+            }
+        };
+        if !by_address {
+            table.ipcache.extend(pod.addresses.iter().map(|address| (IpNet::from(*address), identity)));
         }
-        if pod.addresses.is_empty() {
-            let identity = table.add_pod(numbers, plain);
-            table.pods.insert(name.clone(), identity);
-        }
+        table.pods.insert(name.clone(), identity);
     }
     table
 }
+
+/// What of a pod makes its identity, inside one namespace.
+type Alike<'a> = (&'a crate::Labels, &'a str, NamedPorts);
 
 impl Identities {
     fn add_pod(&mut self, numbers: &mut Allocator, member: Member) -> Identity {
