@@ -211,8 +211,16 @@ fn service() -> BoxedStrategy<Value> {
     .boxed()
 }
 
+/// What a rule may look into: deny rules nothing, DNS is for egress alone.
+#[derive(Clone, Copy)]
+enum Layer7 {
+    No,
+    AtIngress,
+    AtEgress,
+}
+
 /// `toPorts` and `icmps`, of which at most one is there.
-fn ports(dns: bool) -> BoxedStrategy<Vec<(&'static str, Option<Value>)>> {
+fn ports(layer7: Layer7) -> BoxedStrategy<Vec<(&'static str, Option<Value>)>> {
     let port = one_of(vec![
         json!({ "port": "0" }),
         json!({ "port": "0", "protocol": "UDP" }),
@@ -233,7 +241,15 @@ fn ports(dns: bool) -> BoxedStrategy<Vec<(&'static str, Option<Value>)>> {
     ]);
     let asking = (list(server, 1, 1), list(name(), 1, 1))
         .prop_map(|(ports, names)| json!({ "ports": ports, "rules": { "dns": names } }));
-    let item = if dns { prop_oneof![1 => item, 1 => asking].boxed() } else { item.boxed() };
+    let looking = one_of(vec![
+        json!({ "ports": [{ "port": "81", "protocol": "TCP" }], "rules": { "http": [{ "method": "GET" }] } }),
+        json!({ "ports": [{ "port": "85", "protocol": "TCP" }], "serverNames": ["*.a.com"] }),
+    ]);
+    let item = match layer7 {
+        Layer7::No => item.boxed(),
+        Layer7::AtIngress => prop_oneof![2 => item, 1 => looking].boxed(),
+        Layer7::AtEgress => prop_oneof![2 => item, 1 => asking, 1 => looking].boxed(),
+    };
     let field = one_of(vec![
         json!({ "type": 8 }),
         json!({ "type": 0 }),
@@ -258,11 +274,15 @@ fn cilium_rule(prefix: &'static str, allow: bool) -> BoxedStrategy<Value> {
         (key("toCIDRSet", "fromCIDRSet"), block()),
         (key("toEntities", "fromEntities"), entity()),
     ];
-    let egress_allow = prefix == "to" && allow;
-    if egress_allow {
+    let layer7 = match (prefix, allow) {
+        (_, false) => Layer7::No,
+        ("to", true) => Layer7::AtEgress,
+        (_, true) => Layer7::AtIngress,
+    };
+    if matches!(layer7, Layer7::AtEgress) {
         fields.extend([("toFQDNs", name()), ("toServices", service())]);
     }
-    (peers(fields), ports(egress_allow))
+    (peers(fields), ports(layer7))
         .prop_map(|(mut fields, ports)| {
             fields.extend(ports);
             object(fields)
