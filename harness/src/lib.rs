@@ -12,6 +12,7 @@
 //! | one case, step by step | [`run`], which tells [`event`]s |
 //! | expected, predicted, observed | [`compare`], [`known`] |
 //! | results to bytes | [`report`] |
+//! | who can talk to whom, and what a change changes | [`matrix`], [`diff`] |
 //! | flows to lines and files | [`flows`] |
 //! | the command, and the one-line test harness | [`cli`], [`exit`], [`error`], [`conformance()`] |
 
@@ -21,6 +22,7 @@ pub mod cluster;
 pub mod compare;
 mod conformance;
 pub mod diagnostic;
+pub mod diff;
 pub mod error;
 pub mod event;
 pub mod exit;
@@ -31,11 +33,13 @@ pub mod flows;
 pub mod known;
 mod kubernetes;
 pub mod lint;
+pub mod matrix;
 pub mod report;
 pub mod run;
 pub mod source;
 pub mod subject;
 pub mod verdict;
+mod workload;
 pub mod yaml;
 
 pub use conformance::conformance;
