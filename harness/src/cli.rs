@@ -1,10 +1,12 @@
 //! The command line: one file per command, from arguments to an exit code.
 
 mod completions;
+mod diff;
 mod doctor;
 mod explain;
 mod lab;
 mod list;
+mod matrix;
 mod monitor;
 mod schema;
 mod select;
@@ -49,6 +51,10 @@ enum Command {
     Verdict(verdict::Arguments),
     /// Say why one flow passes or not: which policies select, which rule decides, which one nearly did
     Explain(explain::Arguments),
+    /// Print who can talk to whom, from manifests alone
+    Matrix(matrix::Arguments),
+    /// Print which flows a change of manifests changes, and the lines that cause it
+    Diff(diff::Arguments),
     /// Run a command of this machine inside a pod of a case
     #[command(subcommand)]
     Lab(lab::Command),
@@ -105,6 +111,8 @@ pub fn main() -> Exit {
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Verdict(arguments) => verdict::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Matrix(arguments) => matrix::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Lab(command) => lab::run(command),
         Command::LabInside(inside) => Err(Error::Inside(subject::lab::enter(&inside))),
         Command::Monitor(arguments) => monitor::run(&arguments),
@@ -156,6 +164,8 @@ fn fail(error: &Error) -> Exit {
         | Error::Write { .. }
         | Error::Inside(_)
         | Error::Flows(_)
+        | Error::Record { .. }
+        | Error::InvalidRecord { .. }
         | Error::FlowsOnInput
         | Error::Question(_)
         | Error::Monitor(_) => anstream::eprintln!("error: {error}"),

@@ -62,6 +62,22 @@ pub enum Error {
     /// Standard input cannot hold both manifests and flows.
     #[error("flows come from standard input, so that the manifests cannot: write them to a file")]
     FlowsOnInput,
+    /// Recorded flows could not be read.
+    #[error("reading `{}`: {source}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Recorded flows were not understood.
+    #[error("`{}`: {source}", path.display())]
+    InvalidRecord {
+        /// The file.
+        path: PathBuf,
+        /// The first line that is no flow.
+        source: crate::diff::InvalidLine,
+    },
     /// The monitor's socket failed.
     #[error("monitor socket: {0}")]
     Monitor(std::io::Error),
@@ -78,6 +94,8 @@ impl Error {
             | Self::Several { .. }
             | Self::FlowsOnInput
             | Self::Question(_)
+            | Self::Record { .. }
+            | Self::InvalidRecord { .. }
             | Self::Known(_) => Exit::Usage,
             Self::Subject(_) | Self::Write { .. } | Self::Inside(_) | Self::Flows(_) | Self::Monitor(_) => {
                 Exit::Environment

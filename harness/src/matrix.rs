@@ -8,18 +8,18 @@
 mod data;
 mod html;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 use std::collections::BTreeMap;
 
-use egret_core::author::PolicyId;
 use egret_core::judge::{Cluster, SideVerdict};
 use egret_core::matrix::{Cell, Matrix, Side, Traffic, Who, traffic_of};
 use egret_core::{Author, ObjectName, Protocol};
 use serde::Serialize;
 
 use crate::case::PolicyLocations;
+use crate::verdict::answer::By;
 use crate::workload::workload;
 
 /// What a person asks to see.
@@ -96,24 +96,7 @@ pub struct Decision {
     /// `allowed`, `denied`, `redirected` or `unenforced`.
     pub verdict: &'static str,
     /// Who decided; empty where no rule took part.
-    pub by: Vec<Decider>,
-}
-
-/// A rule, or a policy behind a default.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Decider {
-    /// Kind of the policy.
-    pub kind: String,
-    /// Its namespace; absent for cluster-wide kinds.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-    /// Path of the rule, or `default deny`.
-    pub rule: String,
-    /// Where it stands.
-    pub file: Option<String>,
-    /// Line, from 1.
-    pub line: Option<usize>,
+    pub by: Vec<By>,
 }
 
 /// Builds the page of a compiled cluster.
@@ -225,28 +208,6 @@ fn verdict(cell: &Cell) -> &'static str {
     }
 }
 
-/// An author with the places of what he wrote.
-fn deciders(author: &Author, places: &PolicyLocations) -> Vec<Decider> {
-    let one = |policy: &PolicyId, rule: &str, place: Option<&crate::source::Location>| Decider {
-        kind: policy.kind.clone(),
-        namespace: policy.namespace.clone(),
-        name: policy.name.clone(),
-        rule: rule.to_owned(),
-        file: place.map(|at| at.source.path.display().to_string()),
-        line: place.map(|at| at.line),
-    };
-    let found = places.of(author);
-    match author {
-        Author::DefaultDeny { because } => because
-            .iter()
-            .enumerate()
-            .map(|(at, policy)| one(policy, "default deny", found.get(at)))
-            .collect(),
-        Author::Kubelet => Vec::new(),
-        Author::Rule { policy, path } => vec![one(policy, path, found.first())],
-    }
-}
-
 // === impl Filter ===
 
 impl Filter {
@@ -269,21 +230,21 @@ fn fits(pattern: &str, text: &str) -> bool {
     ends.into_iter().any(|at| text.get(at..).is_some_and(|left| fits(rest, left)))
 }
 
-// === impl Decider ===
-
 /// `NetworkPolicy a/deny default deny (policies.yaml:3)`.
-impl std::fmt::Display for Decider {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ", self.kind)?;
-        if let Some(namespace) = &self.namespace {
-            write!(f, "{namespace}/")?;
-        }
-        write!(f, "{} {}", self.name, self.rule)?;
-        match (&self.file, self.line) {
-            (Some(file), Some(line)) => write!(f, " ({file}:{line})"),
-            (Some(_) | None, _) => Ok(()),
-        }
+fn by_text(by: &By) -> String {
+    let By { kind, namespace, name, rule, file, line } = by;
+    let mut text = kind.clone();
+    if let Some(name) = name {
+        text += &match namespace {
+            Some(namespace) => format!(" {namespace}/{name}"),
+            None => format!(" {name}"),
+        };
+        text += &format!(" {}", rule.as_deref().unwrap_or("default deny"));
     }
+    if let (Some(file), Some(line)) = (file, line) {
+        text += &format!(" ({file}:{line})");
+    }
+    text
 }
 
 // === impl Decision ===
@@ -295,7 +256,7 @@ impl Decision {
         by: impl IntoIterator<Item = &'a Author>,
         places: &PolicyLocations,
     ) -> Self {
-        let by = by.into_iter().flat_map(|author| deciders(author, places)).collect();
+        let by = by.into_iter().flat_map(|author| By::of(author, places)).collect();
         Self { verdict: verdict.word(), by }
     }
 }
@@ -304,8 +265,8 @@ impl Decision {
 impl std::fmt::Display for Decision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.verdict)?;
-        for (at, decider) in self.by.iter().enumerate() {
-            write!(f, "{}{decider}", if at == 0 { " by " } else { ", " })?;
+        for (at, by) in self.by.iter().enumerate() {
+            write!(f, "{}{}", if at == 0 { " by " } else { ", " }, by_text(by))?;
         }
         Ok(())
     }

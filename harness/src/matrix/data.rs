@@ -1,6 +1,6 @@
 //! The page for programs: a line for each flow, and a graph.
 
-use super::{Decision, Page};
+use super::{Decision, Page, by_text};
 
 /// `from,to,traffic,verdict,egress,egress by,ingress,ingress by`, one line for each flow.
 pub(super) fn csv(page: &Page) -> String {
@@ -9,7 +9,7 @@ pub(super) fn csv(page: &Page) -> String {
         let party = page.parties.iter().find(|party| party.number == number);
         party.map(|party| party.name.as_str()).unwrap_or_default()
     };
-    let by = |side: &Decision| side.by.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let by = |side: &Decision| side.by.iter().map(by_text).collect::<Vec<_>>().join("; ");
     for pair in &page.pairs {
         for flow in &pair.flows {
             let (egress, ingress) = (by(&flow.egress), by(&flow.ingress));
