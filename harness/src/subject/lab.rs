@@ -103,7 +103,7 @@ impl Lab {
     pub const NAME: &'static str = "lab";
 
     /// What the lab can do.
-    pub const CAPABILITIES: [Capability; 7] = [
+    pub const CAPABILITIES: [Capability; 8] = [
         Capability::Cilium,
         Capability::Clock,
         Capability::Fqdn,
@@ -111,6 +111,7 @@ impl Lab {
         Capability::L7Dns,
         Capability::Nodes,
         Capability::Services,
+        Capability::Tiers,
     ];
 
     /// An empty lab: the Internet without hosts.
