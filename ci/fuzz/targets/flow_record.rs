@@ -52,7 +52,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(decoded.direction == Direction::Egress, record.direction == Direction::Egress as u8);
     assert_eq!(decoded.service.is_some(), record.service != Address::default());
     // Ports are those of the transport header, or none when it was not captured whole.
-    let transport = 14 + usize::from(packet[14] & 0xf) * 4;
+    // A header length that is less than the header counts as the header's.
+    let transport = 14 + usize::from(packet[14] & 0xf).max(5) * 4;
     let number = |at: usize| packet.get(at..at + 2).map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
     let ports = (decoded.source.1, decoded.destination.1);
     match decoded.protocol {
