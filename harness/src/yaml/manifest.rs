@@ -92,9 +92,11 @@ fn of_chunk(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Manifest>, Vec<Di
             .collect::<Result<Vec<_>, serde_yaml::Error>>()
     });
     let contents: Vec<_> = match read {
-        Some(Ok(values)) => values.into_iter().map(Content::Plain).collect(),
+        Some(Ok(values)) if !values.iter().any(has_empty_item) => {
+            values.into_iter().map(Content::Plain).collect()
+        }
         // The tree's reader says what is wrong and where; if it finds nothing wrong, its reading holds.
-        Some(Err(_)) | None => trees(source, chunk)?.into_iter().map(Content::Tree).collect(),
+        Some(Ok(_) | Err(_)) | None => trees(source, chunk)?.into_iter().map(Content::Tree).collect(),
     };
     let numbered = contents.into_iter().enumerate();
     Ok(numbered
@@ -103,6 +105,20 @@ fn of_chunk(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Manifest>, Vec<Di
             Manifest { source: Arc::clone(source), origin: Arc::new(origin), path: String::new(), content }
         })
         .collect())
+}
+
+/// Whether a list in it has an item that is nothing, which the plain reader would take for an empty mapping: in a
+/// policy that is a rule which allows everything.
+fn has_empty_item(value: &serde_yaml::Value) -> bool {
+    match value {
+        serde_yaml::Value::Sequence(items) => items.iter().any(|item| item.is_null() || has_empty_item(item)),
+        serde_yaml::Value::Mapping(mapping) => mapping.values().any(has_empty_item),
+        serde_yaml::Value::Tagged(tagged) => has_empty_item(&tagged.value),
+        serde_yaml::Value::Null
+        | serde_yaml::Value::Bool(_)
+        | serde_yaml::Value::Number(_)
+        | serde_yaml::Value::String(_) => false,
+    }
 }
 
 /// Whether a text could hold an alias: a star where a value may begin.

@@ -32,6 +32,30 @@ enum Word {
     Restart,
 }
 
+/// In a policy, an item that is nothing would become a rule that allows everything.
+#[test]
+fn a_list_item_that_is_nothing_is_refused_in_manifests_too() {
+    #[derive(Clone, Copy)]
+    struct SampleShape;
+    impl Shape for SampleShape {
+        type Output = Lists;
+        fn deserialize<'de, D: serde::Deserializer<'de>>(self, from: D) -> Result<Lists, D::Error> {
+            Lists::deserialize(from)
+        }
+    }
+    #[derive(Debug, Deserialize)]
+    struct Lists {
+        #[expect(dead_code, reason = "only that it cannot be read counts")]
+        ingress: Vec<Rule>,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Rule {}
+    let text = "kind: Sample\nmetadata: {}\ningress:\n  - ~\n";
+    let manifest = manifests(&Source::new("sample.yaml", text)).expect("yaml").remove(0);
+    let problems = manifest.read(SampleShape).expect_err("an empty item");
+    assert_eq!(problems[0].location.as_ref().expect("a place").line, 4, "{problems:?}");
+}
+
 fn document(text: &str) -> Document {
     documents(&Source::new("sample.yaml", text)).expect("yaml").remove(0)
 }

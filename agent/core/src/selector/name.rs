@@ -99,7 +99,8 @@ impl NamePattern {
             Some((first, rest)) if first.len() >= 2 && first.bytes().all(|byte| byte == b'*') => {
                 name.match_indices('.').any(|(dot, _)| {
                     let (labels, after) = name.split_at(dot);
-                    labels.split('.').all(is_label) && matches_in_labels(rest, after.trim_start_matches('.'))
+                    labels.split('.').all(is_label)
+                        && matches_in_labels(rest, after.strip_prefix('.').unwrap_or(after))
                 })
             }
             Some(_) | None => matches_in_labels(pattern, &name),
@@ -161,6 +162,7 @@ mod tests {
     #[case("sub*.cilium.io", &["sub.cilium.io", "subdomain.cilium.io"], &["www.cilium.io", "cilium.io"])]
     #[case("part*ial.com", &["partial.com", "part-extra-ial.com"], &["part.x.ial.com", "partia.com"])]
     #[case("**.cilium.io", &["app.cilium.io", "test.app.cilium.io"], &["cilium.io", ".cilium.io"])]
+    #[case("**.*", &["a.b", "a.b.c"], &["a", "a..b", "a.b..c"])]
     #[case("a.**.b", &["a.x.b"], &["a.x.y.b"])]
     #[case("*.*.svc.cluster.local.", &["x.y.svc.cluster.local"], &["y.svc.cluster.local"])]
     #[case("*", &["everything", "a.b.c", "."], &[])]

@@ -83,8 +83,13 @@ fn push(found: &mut Vec<Serve>, serve: Serve, at: &Location, problems: &mut Prob
 
 /// Reads `81` or `81/UDP`.
 pub(super) fn parse(text: &str, at: &Location, problems: &mut Problems) -> Option<(u16, Protocol)> {
-    let (number, word) = text.split_once('/').unwrap_or((text, "TCP"));
-    let protocol = parse_protocol(word, &at.part(text, text.len() - word.len()..text.len()), problems)?;
+    let (number, protocol) = match text.split_once('/') {
+        Some((number, word)) => {
+            let place = at.part(text, text.len() - word.len()..text.len());
+            (number, parse_protocol(word, &place, problems)?)
+        }
+        None => (text, Protocol::Tcp),
+    };
     let number = number.parse().ok().filter(|number| *number > 0);
     let number = problems.expect(number, || {
         Diagnostic::error(format!("`{text}` is not a port"))

@@ -123,7 +123,7 @@ fn what_is_served_is_a_list_or_applications() {
         "title: t
 world:
   pods:
-    a: { serves: [80, 81/UDP, { name: web, port: 8080 }] }
+    a: { serves: ['80', 81/UDP, { name: web, port: 8080 }] }
     dns: { serves: { dns: 53, http: [80, 81] } }
 steps: [{ expect: { a -> dns:80: ok } }]
 ",
