@@ -12,7 +12,7 @@ use egret_core::{Desired, ObjectName};
 use super::wiring;
 
 /// Pods' networks that the first node has from the start: as many as are made while its datapath loads.
-const RESERVE: usize = 8;
+const RESERVE: usize = 9;
 
 /// The networks, and the agent of each node.
 pub(super) struct Topology {
@@ -130,6 +130,10 @@ impl Node {
             .and_then(|()| wiring::link_node(&netns, internet, slot))
             .map_err(AgentError::system("set up a node's network"))?;
         let slots = (0..reserve).map(|index| Slot::new(&netns, index)).collect::<Result<Vec<_>, _>>()?;
+        // All links come up at once; only then is it worth waiting for each.
+        for (index, slot) in slots.iter().enumerate() {
+            slot.await_link(&netns, index)?;
+        }
         let panicked = |_| AgentError::system("load the datapath")(io::Error::other("its thread panicked"));
         let loaded = loading.join().map_err(panicked)?;
         let mut agent = Agent::start(&netns, loaded?)?;
@@ -218,6 +222,7 @@ impl Node {
     fn add_slot(&mut self) -> Result<usize, AgentError> {
         let index = self.slots.len();
         let slot = Slot::new(&self.netns, index)?;
+        slot.await_link(&self.netns, index)?;
         self.agent.attach(&wiring::pod_port(index))?;
         self.slots.push(slot);
         Ok(index)
@@ -232,5 +237,10 @@ impl Slot {
             .and_then(|()| wiring::link_pod(node, &netns, index))
             .map_err(AgentError::system("set up a pod's network"))?;
         Ok(Self { netns, address: None, pod: None })
+    }
+
+    /// Returns when the link passes packets.
+    fn await_link(&self, node: &Netns, index: usize) -> Result<(), AgentError> {
+        wiring::await_pod(node, &self.netns, index).map_err(AgentError::system("link a pod to its node"))
     }
 }

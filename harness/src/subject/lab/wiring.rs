@@ -65,7 +65,7 @@ fn set(setting: &str, value: &str, absent_is_fine: bool) -> io::Result<()> {
     }
 }
 
-/// Links a pod to its node.
+/// Links a pod to its node; [`await_pod`] says when the link passes packets.
 ///
 /// # Errors
 /// When the kernel refuses the link.
@@ -74,7 +74,17 @@ pub(super) fn link_pod(node: &Netns, pod: &Netns, slot: usize) -> io::Result<()>
     let name = pod_port(slot);
     let near = VethEnd { name: &name, index: port_index(slot), mac: mac(1, slot) };
     let far = VethEnd { name: "eth0", index: ETH0, mac: mac(2, slot) };
-    Batch::new().veth(&near, &far, pod.as_fd()).send(node)
+    Batch::new().veth(&near, &far, pod.as_fd()).send(node)?;
+    Batch::new().up(ETH0).send(pod)
+}
+
+/// Returns when a pod's link passes packets.
+///
+/// # Errors
+/// When it stays down.
+pub(super) fn await_pod(node: &Netns, pod: &Netns, slot: usize) -> io::Result<()> {
+    await_link(pod, ETH0)?;
+    await_link(node, port_index(slot))
 }
 
 /// Gives a pod its address, in place of an earlier one, and makes the node send packets for it there.
@@ -89,7 +99,7 @@ pub(super) fn address_pod(
 ) -> io::Result<()> {
     if before != Some(after) {
         let mut inside = Batch::new();
-        inside.up(ETH0).address(ETH0, after);
+        inside.address(ETH0, after);
         if let Some(before) = before {
             // After the new one: with its last address an interface loses its routes.
             inside.remove_address(ETH0, before);
@@ -98,8 +108,6 @@ pub(super) fn address_pod(
             .neighbour(ETH0, GATEWAY, mac(1, slot))
             .route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Via(GATEWAY, ETH0), None)
             .send(pod)?;
-        await_link(pod, ETH0)?;
-        await_link(node, port_index(slot))?;
     }
     Batch::new()
         .route((after, 32), Hop::Link(port_index(slot)), Some(node_address))
