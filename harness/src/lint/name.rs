@@ -1,5 +1,6 @@
 //! DNS: names that nobody may ask for, servers that nobody runs, names that stand for others.
 
+use egret_core::Protocol;
 use egret_core::rule::{Effect, Inspection, Peers, PortMatch, PortRule, Rule};
 use egret_core::selector::{NamePattern, Selector};
 use egret_shared::Direction;
@@ -77,7 +78,9 @@ fn dns_server_absent(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) 
             continue;
         }
         let servers: Vec<_> = selectors.iter().flat_map(|selector| scene.selected(selector)).collect();
-        for port in rule.listed_ports().iter().filter(|port| names(port).is_some()) {
+        // `ANY` stands for SCTP too, over which nobody speaks DNS.
+        let speaks_dns = |port: &&PortRule| port.protocol != Protocol::Sctp && names(port).is_some();
+        for port in rule.listed_ports().iter().filter(speaks_dns) {
             let serves = servers.iter().flat_map(|pod| &pod.pod.serves);
             let mut same = serves.filter(|serve| serve.protocol == port.protocol);
             let runs = match &port.port {
