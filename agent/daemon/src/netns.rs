@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -22,16 +21,11 @@ impl Netns {
     /// # Errors
     /// Without CAP_SYS_ADMIN, or when the machine has no more room for namespaces.
     pub fn new() -> io::Result<Self> {
-        // On a thread of its own, so that the caller never leaves its namespace.
-        thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    unshare(CloneFlags::CLONE_NEWNET)?;
-                    Self::current()
-                })
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("the thread that makes a namespace panicked")))
-        })
+        let home = Self::current()?;
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        let new = Self::current();
+        home.return_home();
+        new
     }
 
     /// The calling thread's namespace.
@@ -50,11 +44,16 @@ impl Netns {
         let home = Self::current()?;
         setns(&self.fd, CloneFlags::CLONE_NEWNET)?;
         let result = work();
-        if setns(&home.fd, CloneFlags::CLONE_NEWNET).is_err() {
+        home.return_home();
+        result
+    }
+
+    /// Takes the calling thread back to where it came from.
+    fn return_home(&self) {
+        if setns(&self.fd, CloneFlags::CLONE_NEWNET).is_err() {
             // Whatever ran next would send its packets into the wrong network.
             std::process::abort();
         }
-        result
     }
 
     /// Moves the calling thread into this namespace for good.

@@ -23,7 +23,7 @@ impl Model {
     pub const NAME: &'static str = "model";
 
     /// What the model can do.
-    pub const CAPABILITIES: [Capability; 9] = [
+    pub const CAPABILITIES: [Capability; 10] = [
         Capability::Cilium,
         Capability::Fqdn,
         Capability::L7Dns,
@@ -33,6 +33,7 @@ impl Model {
         Capability::Icmp,
         Capability::Services,
         Capability::Clock,
+        Capability::Nodes,
     ];
 
     /// A model behind the trait.

@@ -42,7 +42,6 @@ fn mac(kind: u8, slot: usize) -> Mac {
 pub(super) fn prepare(netns: &Netns, routes: bool) -> io::Result<()> {
     netns.enter(|| {
         // Before the first link is there, so that no neighbour discovery ever leaves one.
-        set("net/ipv6/conf/all/disable_ipv6", "1", true)?;
         set("net/ipv6/conf/default/disable_ipv6", "1", true)?;
         // "Port unreachable" is an answer here, not an attack.
         set("net/ipv4/icmp_ratelimit", "0", false)?;
