@@ -33,12 +33,21 @@ struct Shared {
     state: Mutex<State>,
     /// Flows of the proxies that nobody has taken yet.
     requests: Mutex<Vec<Flow>>,
+    /// The first change of the maps that failed where nobody was there to be told.
+    failed: Mutex<Option<AgentError>>,
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // A poisoned lock means that a thread panicked between two map writes; what is written stays right.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an error for the next call of [`Agent::lost`].
+    fn note(&self, result: Result<(), AgentError>) {
+        if let Err(error) = result {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
     }
 
     fn requests(&self) -> MutexGuard<'_, Vec<Flow>> {
@@ -52,8 +61,11 @@ impl Agent {
     /// # Errors
     /// When the proxies cannot listen.
     pub fn start(netns: &Netns, (datapath, events): (Datapath, Events)) -> Result<Self, AgentError> {
-        let shared =
-            Arc::new(Shared { state: Mutex::new(State::new(datapath)), requests: Mutex::new(Vec::new()) });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(datapath)),
+            requests: Mutex::new(Vec::new()),
+            failed: Mutex::new(None),
+        });
         let inside = netns.try_clone().map_err(AgentError::system("hold the node's network"))?;
         let proxies = Proxies::start(inside, &shared)?;
         shared.state().datapath.maps.set_proxy(Proxy::Dns, proxies.dns_port())?;
@@ -125,8 +137,11 @@ impl Agent {
     /// Records that the datapath could not hand over, since the agent started.
     ///
     /// # Errors
-    /// When the map cannot be read.
+    /// When the map cannot be read, or a learned name could not be written since the last call.
     pub fn lost(&self) -> Result<u64, AgentError> {
+        if let Some(error) = self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
         self.shared.state().datapath.maps.lost()
     }
 

@@ -28,12 +28,9 @@ impl DnsPolicy for NodePolicy {
 
     fn answered(&self, query: &Query, answer: &DnsAnswer) {
         let mut state = self.0.state();
-        if answer.rcode == 0
-            && !answer.addresses.is_empty()
-            && state.learn(&query.name, &answer.addresses, answer.ttl).is_err()
-        {
-            // The maps are full: the answer leaves all the same, and the connection that follows is dropped
-            // with its own record. Cilium does the same after its longest wait.
+        if answer.rcode == 0 && !answer.addresses.is_empty() {
+            // When it cannot be written, the answer leaves all the same, as Cilium's does after its longest wait.
+            self.0.note(state.learn(&query.name, &answer.addresses, answer.ttl));
         }
         let rule = rule_for(&state, query);
         let flow = flow(&state, query, rule, Some(answer.clone()));

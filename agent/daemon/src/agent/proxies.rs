@@ -80,8 +80,8 @@ fn run(
         let age = async {
             loop {
                 expiry.tick().await;
-                // A map that cannot be written now is written with the next change.
-                drop(shared.state().expire());
+                let expired = shared.state().expire();
+                shared.note(expired);
             }
         };
         tokio::select! {
