@@ -1,10 +1,13 @@
 //! Who decided: a rule of a policy, the default deny, or the kubelet exception.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt;
 
-/// Kind, namespace and name of a policy object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use serde::{Deserialize, Serialize};
+
+/// Kind, namespace and name of a policy object; as data the text that it prints as.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PolicyId {
     /// Kubernetes kind, for example `CiliumNetworkPolicy`.
     pub kind: String,
@@ -23,8 +26,36 @@ impl fmt::Display for PolicyId {
     }
 }
 
+/// A text that names no policy object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no policy: `Kind namespace/name` was expected, or `Kind name`")]
+pub struct InvalidPolicyId(String);
+
+impl TryFrom<String> for PolicyId {
+    type Error = InvalidPolicyId;
+
+    fn try_from(text: String) -> Result<Self, InvalidPolicyId> {
+        match text.split_once(' ') {
+            Some((kind, object)) if !kind.is_empty() => {
+                let (namespace, name) = match object.split_once('/') {
+                    Some((namespace, name)) => (Some(namespace.to_string()), name),
+                    None => (None, object),
+                };
+                Ok(Self { kind: kind.to_string(), namespace, name: name.to_string() })
+            }
+            Some(_) | None => Err(InvalidPolicyId(text)),
+        }
+    }
+}
+
+impl From<PolicyId> for String {
+    fn from(id: PolicyId) -> Self {
+        id.to_string()
+    }
+}
+
 /// The author of a decision; every policymap entry and every verdict has one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Author {
     /// No rule matched; `because` names the policies that switch default deny on, in order.
     DefaultDeny {

@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use egret_shared::{CtStatus, Direction, Identity, MatchType, Verdict};
+use serde::{Deserialize, Serialize};
 
 use crate::{Author, Labels, ObjectName, Protocol};
 
 /// One packet at one hook, or one request at a proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
     /// Nanoseconds since the Unix epoch.
     pub time: u64,
@@ -40,7 +41,7 @@ pub struct Flow {
 }
 
 /// What a flow reports.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A packet at a hook.
     Packet(Packet),
@@ -49,7 +50,7 @@ pub enum Event {
 }
 
 /// The packet of a flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet {
     /// State of its connection.
     pub status: CtStatus,
@@ -70,7 +71,7 @@ pub struct Packet {
 }
 
 /// A query or an answer at the DNS proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dns {
     /// Name asked for, lower-case, with trailing dot.
     pub query: String,
@@ -81,7 +82,7 @@ pub struct Dns {
 }
 
 /// An answer that the DNS proxy let through, or gave itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DnsAnswer {
     /// Response code (RFC 1035 section 4.1.1).
     pub rcode: u8,
@@ -94,7 +95,7 @@ pub struct DnsAnswer {
 }
 
 /// An endpoint as flows name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowEndpoint {
     /// Number of the endpoint on its node.
     pub id: u32,
@@ -103,7 +104,7 @@ pub struct FlowEndpoint {
 }
 
 /// One side of a flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     /// Address.
     pub address: IpAddr,

@@ -8,6 +8,8 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 /// What rules look at of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
@@ -22,7 +24,7 @@ pub struct Request<'a> {
 }
 
 /// One item of `rules.http`: everything it names must hold; without anything, every request matches.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpRule {
     /// The method; case counts.
     pub method: Option<Pattern>,
@@ -35,7 +37,7 @@ pub struct HttpRule {
 }
 
 /// What is asked of one header.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderMatch {
     /// Name of the header; case does not count.
     pub name: String,
@@ -46,7 +48,7 @@ pub struct HeaderMatch {
 }
 
 /// The value of a header.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HeaderValue {
     /// Any: the header must be there.
     Present,
@@ -57,7 +59,7 @@ pub enum HeaderValue {
 }
 
 /// What happens to a request whose header is not the wanted one; the request passes in each case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Mismatch {
     /// It is logged.
     Log,

@@ -62,9 +62,11 @@ pub use world::World;
 
 use alloc::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The desired state of a cluster: what exists and which policies are in force. The harness or a Kubernetes
 /// watch fills it; `compile` turns it into map entries.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
     /// What exists.
     pub world: World,

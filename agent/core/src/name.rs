@@ -3,8 +3,11 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
-/// `namespace/name` of a pod, service or policy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use serde::{Deserialize, Serialize};
+
+/// `namespace/name` of a pod, service or policy; as data that text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ObjectName {
     /// Namespace of the object.
     pub namespace: String,
@@ -29,6 +32,28 @@ impl ObjectName {
             Some((namespace, name)) => Self::new(namespace, name),
             None => Self::new(Self::DEFAULT_NAMESPACE, text),
         }
+    }
+}
+
+/// A text that is no name of a namespaced object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no object's name: `namespace/name` was expected")]
+pub struct InvalidObjectName(String);
+
+impl TryFrom<String> for ObjectName {
+    type Error = InvalidObjectName;
+
+    fn try_from(text: String) -> Result<Self, InvalidObjectName> {
+        match text.split_once('/') {
+            Some((namespace, name)) => Ok(Self::new(namespace, name)),
+            None => Err(InvalidObjectName(text)),
+        }
+    }
+}
+
+impl From<ObjectName> for String {
+    fn from(name: ObjectName) -> Self {
+        name.to_string()
     }
 }
 

@@ -7,11 +7,12 @@ use core::fmt;
 use core::net::IpAddr;
 
 use egret_shared::DropReason;
+use serde::{Deserialize, Serialize};
 
 use crate::{Author, ObjectName, Protocol};
 
 /// Who asks whom for what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// The client.
     pub from: Source,
@@ -20,7 +21,7 @@ pub struct Probe {
 }
 
 /// Where a probe's client runs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Source {
     /// In a pod.
     Pod(ObjectName),
@@ -31,7 +32,7 @@ pub enum Source {
 }
 
 /// What the client does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Connect to `to` and ask for the server's identity: an HTTP request on TCP, one datagram on UDP.
     Connect {
@@ -59,7 +60,7 @@ pub enum Request {
 }
 
 /// Whom a probe addresses.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Peer {
     /// A pod's own address.
     Pod(ObjectName),
@@ -74,7 +75,7 @@ pub enum Peer {
 }
 
 /// A port by number or by the pod's or service's name for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Port {
     /// By number.
     Number(u16),
@@ -83,7 +84,7 @@ pub enum Port {
 }
 
 /// The HTTP request that a TCP probe sends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Http {
     /// Method.
     pub method: String,
@@ -110,7 +111,7 @@ impl Default for Http {
 }
 
 /// DNS record types that a probe can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Record {
     /// IPv4 addresses.
     A,
@@ -119,7 +120,7 @@ pub enum Record {
 }
 
 /// What the client saw.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Outcome {
     /// The peer answered with its own identity (an HTTP 200 over TCP); for DNS, addresses came back.
     Ok,
@@ -195,7 +196,7 @@ impl fmt::Display for Outcome {
 }
 
 /// What the datapath said about one direction of a probe's last connection or query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: JudgedAs,
@@ -206,7 +207,7 @@ pub struct Judgement {
 }
 
 /// The words that a case uses for a direction's verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum JudgedAs {
     /// A policy is in force and let it pass.
     Forwarded,
@@ -243,7 +244,7 @@ impl JudgedAs {
 }
 
 /// A probe's result: predicted by the model, or observed on a subject.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// What the client saw.
     pub client: Outcome,

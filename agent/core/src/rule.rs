@@ -1,11 +1,13 @@
 //! Normalised statements of policies: whom they apply to, and what each allows or denies.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use egret_shared::{Direction, Proxy};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::author::PolicyId;
 use crate::http::HttpRule;
@@ -15,7 +17,7 @@ use crate::world::World;
 use crate::{Labels, ObjectName, Protocol};
 
 /// One policy object, understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Kind, namespace and name.
     pub id: PolicyId,
@@ -28,16 +30,16 @@ pub struct Policy {
 }
 
 /// A part of a policy that is accepted, checked, and without effect on verdicts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotSimulated {
     /// Place from the object's root, for example `spec.egress[0].authentication`.
     pub path: String,
     /// What is left out of account, and how the verdict stands without it.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
 }
 
 /// Prefixes under one name, which policies refer to by the name or by the object's labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CidrGroup {
     /// Labels of the object.
     pub labels: Labels,
@@ -46,7 +48,7 @@ pub struct CidrGroup {
 }
 
 /// One spec of a policy: a subject and the rules for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// Whom the rules apply to.
     pub subject: Subject,
@@ -61,7 +63,7 @@ pub struct Section {
 }
 
 /// Whom a section applies to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Subject {
     /// Endpoints of pods, namespace included.
     Endpoints(LabelSelector),
@@ -71,7 +73,7 @@ pub enum Subject {
 
 /// The order in which policies are asked: Admin first, and inside a tier the lower priority first. The first
 /// rule that matches and does not pass the question on decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Tier {
     /// Before all others.
     Admin {
@@ -89,7 +91,7 @@ pub enum Tier {
 }
 
 /// What one section does to one direction of its subjects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Enforcement {
     /// Nothing.
     #[default]
@@ -116,7 +118,7 @@ impl Enforcement {
 }
 
 /// One rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Path below the object's `spec`, for example `egress[0]`, or `specs[1].egress[0]`.
     pub path: String,
@@ -131,7 +133,7 @@ pub struct Rule {
 }
 
 /// What a rule does with what it matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Effect {
     /// Let it pass.
     Allow,
@@ -142,7 +144,7 @@ pub enum Effect {
 }
 
 /// The other side of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Peers {
     /// Everyone.
     Any,
@@ -153,7 +155,7 @@ pub enum Peers {
 }
 
 /// Services that a rule refers to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceReference {
     /// Which.
     pub which: ServiceMatch,
@@ -162,7 +164,7 @@ pub struct ServiceReference {
 }
 
 /// How a rule refers to services.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServiceMatch {
     /// By name.
     Name(String),
@@ -171,7 +173,7 @@ pub enum ServiceMatch {
 }
 
 /// Protocols and ports of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ports {
     /// Every protocol and port, ICMP included.
     Any,
@@ -180,7 +182,7 @@ pub enum Ports {
 }
 
 /// One protocol with ports.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortRule {
     /// Path of the list item below the object's `spec`, for example `egress[0].toPorts[1]`.
     pub path: String,
@@ -193,7 +195,7 @@ pub struct PortRule {
 }
 
 /// What a proxy looks at, and lets pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inspection {
     /// The names that DNS queries ask for.
     Dns(Vec<NamePattern>),
@@ -204,7 +206,7 @@ pub enum Inspection {
 }
 
 /// Ports of one protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PortMatch {
     /// Every port.
     Every,
@@ -215,7 +217,7 @@ pub enum PortMatch {
 }
 
 /// Whose reading of a policy holds where engines differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Dialect {
     /// Cilium's, release 1.20.
     #[default]

@@ -12,11 +12,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::identity::{LabelSet, Source};
 
 /// One selector of a rule's peers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Selector {
     /// By labels.
     Labels(LabelSelector),
@@ -41,7 +42,7 @@ pub enum Selector {
 }
 
 /// How a rule refers to groups of prefixes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum GroupMatch {
     /// By name.
     Name(String),

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::{Labels, ObjectName, Protocol};
 
@@ -13,7 +14,7 @@ use crate::{Labels, ObjectName, Protocol};
 pub const DNS_AUTHORITY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 53), 53));
 
 /// Everything that policies can speak of. Plain data: the harness or a Kubernetes watch fills it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct World {
     /// Nodes by name; at least one.
     pub nodes: BTreeMap<String, Node>,
@@ -28,7 +29,7 @@ pub struct World {
 }
 
 /// One node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// Node labels.
     pub labels: Labels,
@@ -39,7 +40,7 @@ pub struct Node {
 }
 
 /// One pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// Pod labels.
     pub labels: Labels,
@@ -56,7 +57,7 @@ pub struct Pod {
 }
 
 /// One port that a pod or a host serves.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Serve {
     /// Container port name, which policies may use.
     pub name: Option<String>,
@@ -69,7 +70,7 @@ pub struct Serve {
 }
 
 /// What answers on a served port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Application {
     /// The server's own identity: over HTTP on TCP, as one datagram on UDP.
     Identity,
@@ -80,7 +81,7 @@ pub enum Application {
 }
 
 /// One service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// The service's own labels.
     pub labels: Labels,
@@ -95,7 +96,7 @@ pub struct Service {
 }
 
 /// One port of a service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ServicePort {
     /// Port name.
     pub name: Option<String>,
@@ -108,7 +109,7 @@ pub struct ServicePort {
 }
 
 /// A service's target port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TargetPort {
     /// By number.
     Number(u16),
@@ -117,7 +118,7 @@ pub enum TargetPort {
 }
 
 /// The simulated Internet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Internet {
     /// DNS names, lower-case, without trailing dot.
     pub names: BTreeMap<String, Zone>,
@@ -126,7 +127,7 @@ pub struct Internet {
 }
 
 /// The records of one DNS name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Zone {
     /// IPv4 and IPv6 addresses in the order of the answer.
     pub addresses: Vec<IpAddr>,
@@ -137,7 +138,7 @@ pub struct Zone {
 }
 
 /// One host of the Internet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// Names that lead to it; the first is its identity, the address is when there is none.
     pub names: BTreeSet<String>,

@@ -2,6 +2,8 @@
 
 #[path = "policies/data.rs"]
 mod data;
+#[path = "policies/data_form.rs"]
+mod data_form;
 #[path = "policies/documents.rs"]
 mod documents;
 #[path = "policies/flat.rs"]

@@ -67,6 +67,7 @@ impl CtEntry {
 /// What a packet is to the connection table.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CtStatus {
     /// First packet of a connection.
     New = 0,

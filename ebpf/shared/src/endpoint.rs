@@ -32,6 +32,7 @@ pub struct IpcacheEntry {
 /// A proxy on the node; the number is its slot in the `PROXIES` map and in [`crate::PolicyEntry::proxy`].
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Proxy {
     /// The DNS proxy.
     Dns = 1,

@@ -3,6 +3,7 @@
 /// A set of labels as a number; the meaning of each range follows Cilium (`pkg/identity/numericidentity.go`).
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Identity(pub u32);
 
 impl Identity {

@@ -12,8 +12,8 @@
 //! | `EVENTS` | ring buffer | [`FlowRecord`] | kernel |
 //! | `LOST` | `0` | records lost per CPU, `u64` | kernel |
 //!
-//! Nothing here allocates, panics or depends on another crate. Byte order stands in each field's
-//! documentation; every layout is free of hidden padding and is pinned by `tests/layout.rs`.
+//! Nothing here allocates, panics or, without features, depends on another crate. Byte order stands in each
+//! field's documentation; every layout is free of hidden padding and is pinned by `tests/layout.rs`.
 #![no_std]
 // A panic here would take a node's policy down or hide a verdict: what may fail returns an error. Tests may panic.
 #![cfg_attr(

@@ -3,6 +3,7 @@
 /// Direction of traffic as seen from the pod whose policy is asked.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Direction {
     /// Into the pod.
     Ingress = 0,
@@ -12,6 +13,7 @@ pub enum Direction {
 
 /// The datapath's decision on one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Verdict {
     /// The packet goes on.
     Forwarded,
@@ -52,6 +54,7 @@ macro_rules! drop_reasons {
         /// (`pkg/monitor/api/drop.go`, `api/v1/flow/flow.proto`).
         #[repr(u8)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub enum DropReason {
             $($(#[$doc])* $name = $code,)+
         }
@@ -128,6 +131,7 @@ drop_reasons! {
 /// What of a packet an entry had to match; the numbers of Cilium's policy verdict events.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum MatchType {
     /// No entry matched.
     None = 0,

@@ -12,9 +12,11 @@ use core::iter::Peekable;
 use core::str::CharIndices;
 
 use regex::bytes::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
 
-/// A regular expression that must match a whole string.
-#[derive(Clone, Debug)]
+/// A regular expression that must match a whole string; as data the text, which is compiled again when read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Pattern {
     text: String,
     // INVARIANT: compiled from `text`, anchored at both ends.
@@ -91,6 +93,20 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text.as_bytes())
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = InvalidPattern;
+
+    fn try_from(text: String) -> Result<Self, InvalidPattern> {
+        Self::new(&text)
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.text
     }
 }
 

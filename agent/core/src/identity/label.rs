@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::Labels;
 
 /// Where a label comes from: the part before the colon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// A prefix that policies refer to.
     Cidr,

@@ -1,9 +1,11 @@
 //! The fixed words for groups of identities (policy semantics 2.5).
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::{LabelSet, Source};
 
 /// A group of identities that needs no labels to name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Entity {
     /// Everything.
     All,

@@ -4,17 +4,19 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::{LabelSet, Source};
 
 /// Requirements that must all hold; without any, everything is selected.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LabelSelector {
     /// The requirements.
     pub requirements: Vec<Requirement>,
 }
 
 /// One requirement on one key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Requirement {
     /// Source of the label; `None`: any.
     pub source: Option<Source>,
@@ -25,7 +27,7 @@ pub struct Requirement {
 }
 
 /// What a requirement asks of a label.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Operator {
     /// It is there with one of these values.
     In(BTreeSet<String>),

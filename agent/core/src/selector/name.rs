@@ -2,8 +2,11 @@
 
 use alloc::string::{String, ToString};
 
+use serde::{Deserialize, Serialize};
+
 /// A `matchName` or `matchPattern`, normalised: lower-case, no blanks around it, no trailing dot.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct NamePattern {
     // INVARIANT: normalised; a literal name holds no star.
     text: String,
@@ -105,6 +108,20 @@ impl NamePattern {
             }
             Some(_) | None => matches_in_labels(pattern, &name),
         }
+    }
+}
+
+impl TryFrom<String> for NamePattern {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        Self::pattern(&text)
+    }
+}
+
+impl From<NamePattern> for String {
+    fn from(pattern: NamePattern) -> Self {
+        pattern.text
     }
 }
 

@@ -30,7 +30,7 @@ impl Check {
 
     /// Notes what is accepted and left out of account, and how the verdict stands without it.
     pub(super) fn not_simulated(&mut self, path: &str, what: &'static str) {
-        self.not_simulated.push(NotSimulated { path: path.to_string(), what });
+        self.not_simulated.push(NotSimulated { path: path.to_string(), what: what.into() });
     }
 
     /// What is made of everything left out of account, when nothing was wrong.

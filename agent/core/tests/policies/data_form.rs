@@ -1,0 +1,47 @@
+//! What crosses a stream or a file comes back as it was, and what cannot be understood is an error.
+
+use egret_core::author::PolicyId;
+use egret_core::http::Pattern;
+use egret_core::rule::NotSimulated;
+use egret_core::selector::NamePattern;
+use egret_core::{Desired, ObjectName};
+use proptest::prelude::*;
+use rstest::rstest;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::generate::situation;
+
+proptest! {
+    #[test]
+    fn a_desired_state_reads_back(situation in situation()) {
+        let mut desired = situation.desired();
+        if let Some(policy) = desired.policies.values_mut().next() {
+            policy.not_simulated.push(NotSimulated { path: "spec.a".into(), what: "left out".into() });
+        }
+        let text = serde_json::to_string(&desired).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Desired>(&text).unwrap(), desired);
+    }
+}
+
+/// What a text becomes as a `T`, written again.
+fn again<T: DeserializeOwned + Serialize>(text: &str) -> String {
+    match serde_json::from_value::<T>(text.into()) {
+        Ok(value) => serde_json::to_value(&value).unwrap().as_str().unwrap().to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[rstest]
+#[case(again::<ObjectName>, "x/a", "x/a")]
+#[case(again::<ObjectName>, "a", "`a` is no object's name: `namespace/name` was expected")]
+#[case(again::<PolicyId>, "NetworkPolicy x/a", "NetworkPolicy x/a")]
+#[case(again::<PolicyId>, "ClusterNetworkPolicy a", "ClusterNetworkPolicy a")]
+#[case(again::<PolicyId>, "x/a", "`x/a` names no policy: `Kind namespace/name` was expected, or `Kind name`")]
+#[case(again::<Pattern>, "/a.*", "/a.*")]
+#[case(again::<Pattern>, "(", "is not a regular expression: unclosed group")]
+#[case(again::<NamePattern>, "*.a.com", "*.a.com")]
+#[case(again::<NamePattern>, "a..com", "has an empty label")]
+fn texts(#[case] again: fn(&str) -> String, #[case] text: &str, #[case] expected: &str) {
+    assert_eq!(again(text), expected);
+}
