@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use egret_core::Protocol;
 use egret_core::probe::{Http, Outcome, Record};
+use serde::{Deserialize, Serialize};
 
 pub use self::resolver::Resolver;
 use crate::network::outcome_of;
@@ -30,7 +31,7 @@ pub struct Client<'a> {
 }
 
 /// How long a client waits for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// For the peer, from the first packet to the end of its answer.
     pub answer: Duration,
@@ -46,7 +47,7 @@ impl Default for Limits {
 }
 
 /// Whom a client asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// A name, as written, which the client resolves first.
     Name(String),
@@ -55,7 +56,7 @@ pub enum Target {
 }
 
 /// What a client asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exchange {
     /// One HTTP request over TCP.
     Tcp {
@@ -99,7 +100,7 @@ pub enum Exchange {
 }
 
 /// What an attempt is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
     /// To ask the DNS server.
     Resolve,
@@ -108,7 +109,7 @@ pub enum Stage {
 }
 
 /// One connection or query, by which its packets are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Transport protocol.
     pub protocol: Protocol,
@@ -121,7 +122,7 @@ pub struct Attempt {
 }
 
 /// What a client saw, and how it came there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// What the client saw.
     pub outcome: Outcome,

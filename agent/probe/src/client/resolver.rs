@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use domain::base::iana::Rcode;
 use egret_core::Protocol;
 use egret_core::probe::{Outcome, Record};
+use serde::{Deserialize, Serialize};
 
 use super::{Client, Log, Stop, datagram, http, within};
 use crate::ProbeError;
@@ -18,7 +19,7 @@ use crate::message::{self, Answer, DnsName, Question};
 const TRIES: usize = 2;
 
 /// A client's resolver settings, as in a pod's `/etc/resolv.conf`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolver {
     /// The DNS server.
     pub server: SocketAddr,
