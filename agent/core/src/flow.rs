@@ -66,7 +66,8 @@ pub struct Packet {
     pub icmp: Option<(u8, u8)>,
     /// Length of the whole packet in bytes, Ethernet header included.
     pub length: u32,
-    /// Its first bytes from the Ethernet header on.
+    /// Its first bytes from the Ethernet header on; as data, hexadecimal text.
+    #[serde(with = "hexadecimal")]
     pub bytes: Vec<u8>,
 }
 
@@ -118,4 +119,33 @@ pub struct Side {
     pub pod: Option<(ObjectName, u32, Labels)>,
     /// DNS names that led the client here.
     pub names: Vec<String>,
+}
+
+/// Bytes as text with two digits each: a list of numbers would be twice as long.
+mod hexadecimal {
+    use alloc::string::String;
+    use alloc::vec::Vec;
+    use core::fmt::Write as _;
+
+    use serde::de::{Deserialize, Deserializer, Error as _};
+    use serde::ser::{Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+        for byte in bytes {
+            // Writing to a string does not fail.
+            let _: core::fmt::Result = write!(text, "{byte:02x}");
+        }
+        text.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let pairs = text.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
+        bytes.ok_or_else(|| {
+            D::Error::custom("these are no bytes: two hexadecimal digits for each were expected")
+        })
+    }
 }

@@ -1,6 +1,7 @@
 //! What crosses a stream or a file comes back as it was, and what cannot be understood is an error.
 
 use egret_core::author::PolicyId;
+use egret_core::flow::Packet;
 use egret_core::http::Pattern;
 use egret_core::rule::NotSimulated;
 use egret_core::selector::NamePattern;
@@ -44,4 +45,18 @@ fn again<T: DeserializeOwned + Serialize>(text: &str) -> String {
 #[case(again::<NamePattern>, "a..com", "has an empty label")]
 fn texts(#[case] again: fn(&str) -> String, #[case] text: &str, #[case] expected: &str) {
     assert_eq!(again(text), expected);
+}
+
+#[rstest]
+#[case("00ff10", Some("00ff10"))]
+#[case("", Some(""))]
+#[case("0g", None)]
+#[case("é", None)]
+fn bytes_of_a_packet(#[case] text: &str, #[case] expected: Option<&str>) {
+    let packet = serde_json::json!({
+        "status": "New", "ifindex": 1, "hash": 0, "from_proxy": false, "tcp_flags": 0, "icmp": null,
+        "length": 60, "bytes": text,
+    });
+    let again = serde_json::from_value::<Packet>(packet).map(|packet| serde_json::to_value(packet).unwrap());
+    assert_eq!(again.ok().as_ref().map(|packet| packet["bytes"].as_str().unwrap()), expected);
 }
