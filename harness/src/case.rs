@@ -170,7 +170,7 @@ pub struct Step {
 }
 
 /// A change that is an event rather than a state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum StepEvent {
     /// The datapath's and the agents' time moves forward.
     Clock(Duration),

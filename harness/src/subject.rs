@@ -1,7 +1,10 @@
 //! What is under test: the trait that every subject implements, and which subject a run takes.
 
+mod join;
 pub mod lab;
 mod model;
+mod question;
+mod site;
 
 pub use lab::{Lab, LabOptions};
 pub use model::Model;

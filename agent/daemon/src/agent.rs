@@ -58,11 +58,17 @@ impl Shared {
 impl Agent {
     /// Takes over a loaded datapath and starts the proxies of the node whose network is `netns`.
     ///
+    /// `wall_offset` is [`crate::clock::wall_offset`], read once for all agents whose flows are put in one order.
+    ///
     /// # Errors
     /// When the proxies cannot listen.
-    pub fn start(netns: &Netns, (datapath, events): (Datapath, Events)) -> Result<Self, AgentError> {
+    pub fn start(
+        netns: &Netns,
+        (datapath, events): (Datapath, Events),
+        wall_offset: u64,
+    ) -> Result<Self, AgentError> {
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(datapath)),
+            state: Mutex::new(State::new(datapath, wall_offset)),
             requests: Mutex::new(Vec::new()),
             failed: Mutex::new(None),
         });

@@ -110,13 +110,16 @@ impl Batch {
         self.create(RouteNetlinkMessage::NewAddress(message), format!("add the address {address}"))
     }
 
-    /// Takes an address away.
+    /// Takes an address away; an IPv4 address whatever its prefix.
     pub fn remove_address(&mut self, index: u32, address: IpAddr) -> &mut Self {
         let mut message = AddressMessage::default();
         message.header.family = family(address);
         message.header.prefix_len = bits(address);
         message.header.index = index;
-        message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
+        message.attributes.push(AddressAttribute::Local(address));
+        if address.is_ipv6() {
+            message.attributes.push(AddressAttribute::Address(address));
+        }
         self.push(RouteNetlinkMessage::DelAddress(message), 0, format!("remove the address {address}"))
     }
 

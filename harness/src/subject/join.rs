@@ -1,12 +1,13 @@
 //! Attempts of a client and flows of the datapath to one observation.
 
-use std::net::IpAddr;
-
-use egret_core::ObjectName;
 use egret_core::flow::{Event, Flow, Packet};
-use egret_core::probe::{JudgedAs, Judgement, Observation};
+use egret_core::probe::{JudgedAs, Judgement, Observation, Probe};
+use egret_core::{ObjectName, World};
 use egret_probe::{Attempt, Report, Stage};
 use egret_shared::{CtStatus, Direction, Verdict};
+
+use super::question;
+use super::site::Decided;
 
 /// The packet of a flow, if a client sent it on the connection or query of `attempt`.
 ///
@@ -25,10 +26,40 @@ pub(super) fn was_dropped(attempt: &Attempt, flow: &Flow) -> bool {
     matches!(flow.verdict, Verdict::Dropped(_)) && sent_for(attempt, flow).is_some()
 }
 
+/// Puts the reports of clients that were told last in their places.
+pub(super) fn settled(decided: &mut [Decided], reports: Vec<(usize, Report)>) {
+    for (index, report) in reports {
+        if let Some(place) = decided.get_mut(index) {
+            place.report = Some(report);
+        }
+    }
+}
+
+/// The observations of a step: each probe with the flows that were seen while it was being decided. `flows` are
+/// those of every site, in order of time.
+pub(super) fn observations(
+    probes: &[Probe],
+    world: &World,
+    decided: &[Decided],
+    flows: &[Flow],
+) -> Vec<Observation> {
+    let pairs = probes.iter().zip(decided);
+    pairs
+        .filter_map(|(probe, decided)| {
+            let (from, until) = decided.during;
+            let begin = flows.partition_point(|flow| flow.time < from);
+            let end = flows.partition_point(|flow| flow.time <= until);
+            let own = flows.get(begin..end).unwrap_or_default();
+            let client = question::endpoint(&probe.from, world);
+            Some(observe(client, decided.report.as_ref()?, own))
+        })
+        .collect()
+}
+
 /// What a client saw and what the datapath said about its last connection or query.
 ///
 /// `client` is the pod of the client, if it is one with an endpoint of its own.
-pub(super) fn observe(client: Option<&ObjectName>, report: &Report, flows: &[Flow]) -> Observation {
+fn observe(client: Option<&ObjectName>, report: &Report, flows: &[Flow]) -> Observation {
     let at = |direction: Direction| {
         let attempt = report.attempts.last()?;
         let mut judged = flows.iter().filter(|flow| {
@@ -60,13 +91,4 @@ fn judgement(flow: &Flow) -> Judgement {
         Verdict::Forwarded => (JudgedAs::None, None),
     };
     Judgement { verdict, reason, by: flow.by.clone() }
-}
-
-/// Whether an address answers with an identity of its own choice, so that a wrong peer can be told.
-pub(super) fn identity_at(world: &egret_core::World, address: IpAddr) -> Option<String> {
-    if let Some((pod, _)) = world.pod_at(address) {
-        return Some(pod.to_string());
-    }
-    let host = world.internet.hosts.get(&address)?;
-    Some(super::serving::host_identity(address, host))
 }

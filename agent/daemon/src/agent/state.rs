@@ -31,7 +31,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(datapath: Datapath) -> Self {
+    pub(super) fn new(datapath: Datapath, wall_offset: u64) -> Self {
         Self {
             node: String::new(),
             datapath,
@@ -42,7 +42,7 @@ impl State {
             numbers: Allocator::default(),
             interfaces: BTreeMap::new(),
             clock_offset: 0,
-            wall_offset: clock::wall_offset(),
+            wall_offset,
         }
     }
 

@@ -7,12 +7,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 
-use egret_agent::Agent;
 use egret_core::ObjectName;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -21,10 +19,11 @@ use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::{Lab, LabError, LabOptions, failed, probing};
+use super::{Lab, LabOptions};
 use crate::case::Case;
 use crate::flows::monitor::{self, EventType};
-use crate::subject::{Subject, SubjectError};
+use crate::subject::site::{SiteError, failed};
+use crate::subject::{Subject, SubjectError, question};
 
 /// `egret lab run`: one command of the host inside a pod.
 pub struct LabRun<'a> {
@@ -64,20 +63,18 @@ pub fn run(run: &LabRun<'_>) -> Result<u8, SubjectError> {
     for step in run.case.steps.iter().take(run.step.saturating_add(1)) {
         lab.apply(&step.desired, &step.events)?;
     }
-    let child = lab.spawn(run).map_err(failed::<LabError>("start the command"))?;
-    let status = lab.attend(child, &run.monitor).map_err(failed::<LabError>("wait for the command"))?;
+    let child = lab.spawn(run).map_err(failed::<SiteError>("start the command"))?;
+    let status = lab.attend(child, &run.monitor).map_err(failed::<SiteError>("wait for the command"))?;
     // As a shell reports a signal.
     let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
     Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
 }
 
 impl Lab {
-    fn spawn(&self, run: &LabRun<'_>) -> Result<Child, LabError> {
-        let missing = || LabError::Missing(format!("pod `{}`", run.pod));
-        let netns = self.topology.pod(&self.world, &run.pod).ok_or_else(missing)?;
-        let resolver = probing::resolver_of(&self.world, &run.pod.namespace);
-        let network =
-            format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsFd::as_fd(netns).as_raw_fd());
+    fn spawn(&self, run: &LabRun<'_>) -> Result<Child, SiteError> {
+        let missing = || question::NotThere(format!("pod `{}`", run.pod));
+        let network = self.site.network_of(&run.pod).ok_or_else(missing)?;
+        let resolver = question::resolver_of(&self.world, &run.pod.namespace);
         let mut command = Command::new("/proc/self/exe");
         command.arg("lab-inside").arg("--network").arg(network);
         // Without a DNS service a pod has no resolver: the file is empty.
@@ -92,20 +89,20 @@ impl Lab {
     }
 
     /// Serves the world until the command ends, printing monitor lines as they come.
-    fn attend(&mut self, mut child: Child, types: &[EventType]) -> Result<ExitStatus, LabError> {
+    fn attend(&mut self, mut child: Child, types: &[EventType]) -> Result<ExitStatus, SiteError> {
         let (tell, mut ended) = oneshot::channel();
         std::thread::Builder::new().name("command".into()).spawn(move || drop(tell.send(child.wait())))?;
-        let Self { runtime, topology, rings, .. } = self;
+        let Self { runtime, site, .. } = self;
         runtime.block_on(async {
             // The terminal's interrupt is the command's to handle; it ends the lab by ending the command.
             let mut interrupt = signal(SignalKind::interrupt())?;
             loop {
                 let status = tokio::select! {
                     status = &mut ended => Some(status),
-                    () = probing::readable(rings) => None,
+                    () = site.news() => None,
                     _ = interrupt.recv() => None,
                 };
-                for flow in topology.agents().flat_map(Agent::drain).collect::<Vec<_>>() {
+                for flow in site.drain() {
                     for line in monitor::lines(&flow, types) {
                         eprintln!("{line}");
                     }

@@ -80,6 +80,16 @@ fn missing_capability() -> Option<(&'static str, &'static str)> {
     CAPABILITIES.iter().find(|(bit, ..)| held & (1 << bit) == 0).map(|(_, name, reason)| (*name, *reason))
 }
 
+/// Asks for as many descriptors as the machine grants, and for locked memory, which kernels before 5.11 charge
+/// for maps. A refusal shows where the resource is missed.
+pub(in crate::subject) fn raise_limits() {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _refused = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    let _refused = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+}
+
 /// The effective capabilities of the calling thread (proc_pid_status(5), `CapEff`).
 fn effective_capabilities() -> Option<u64> {
     let status = fs::read_to_string("/proc/thread-self/status").ok()?;

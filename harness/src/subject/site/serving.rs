@@ -1,4 +1,4 @@
-//! What pods, nodes and the Internet's hosts serve, started and stopped as the world changes.
+//! What the pods and the Internet's hosts of a site serve, started and stopped as the world changes.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,10 +9,11 @@ use egret_core::ObjectName;
 use egret_core::world::{DNS_AUTHORITY, Serve, World};
 use egret_probe::{Network, Server, Zones, serve, serve_authority};
 
-use super::LabError;
+use super::SiteError;
 use super::topology::Topology;
+use crate::subject::question::host_identity;
 
-/// A network of the lab, in which a probe's or a server's sockets are made.
+/// A network of the site, in which a probe's or a server's sockets are made.
 pub(super) struct Inside(pub(super) Netns);
 
 impl Network for Inside {
@@ -55,7 +56,7 @@ impl Serving {
     }
 
     /// Starts and stops servers so that they are what a world says; all of them listen on return.
-    pub(super) async fn reconcile(&mut self, world: &World, topology: &Topology) -> Result<(), LabError> {
+    pub(super) async fn reconcile(&mut self, world: &World, topology: &Topology) -> Result<(), SiteError> {
         self.zones.set(world)?;
         let wanted = menus(world);
         let stale: Vec<Owner> = self
@@ -74,9 +75,10 @@ impl Serving {
                 continue;
             }
             let netns = match &owner {
-                Owner::Authority | Owner::Host(_) => Some(&topology.internet),
+                Owner::Authority | Owner::Host(_) => topology.outside(),
                 Owner::Pod(pod) => topology.pod(world, pod),
             };
+            // Another site serves it.
             let Some(netns) = netns else { continue };
             let network = Inside(netns.try_clone()?);
             let server = if owner == Owner::Authority {
@@ -103,9 +105,4 @@ fn menus(world: &World) -> BTreeMap<Owner, Menu> {
         (Owner::Pod(name.clone()), Menu { identity: name.to_string(), at, place: pod.node.clone() })
     });
     std::iter::once((Owner::Authority, authority)).chain(hosts).chain(pods).collect()
-}
-
-/// The identity with which a host of the Internet answers: its first name, or its address.
-pub(super) fn host_identity(address: IpAddr, host: &egret_core::world::Host) -> String {
-    host.names.first().cloned().unwrap_or_else(|| address.to_string())
 }

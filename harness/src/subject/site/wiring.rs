@@ -1,7 +1,8 @@
-//! How the lab's networks are wired: names, indices, hardware addresses and kernel settings.
+//! How a site's networks are wired: names, indices, hardware addresses and kernel settings.
 //!
 //! A pod's link has `eth0` inside the pod and `lxcN` on its node; a node's link to the Internet has `eth0` on
-//! the node and `nodeN` on the Internet. Nobody resolves neighbours: every one of them is written down.
+//! the node and, where both are in one process, `nodeN` on the Internet; else `eth0` there too, with a network of
+//! the container engine between them. Nobody resolves neighbours: every one of them is written down.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -122,7 +123,36 @@ pub(super) fn unroute_pod(node: &Netns, slot: usize, address: IpAddr) -> io::Res
     Batch::new().remove_route((address, 32), Hop::Link(port_index(slot))).send(node)
 }
 
-/// Links a node to the Internet and sets up the delivery of proxied packets.
+/// One side's view of the link between a node and the Internet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// Index of the interface on this side.
+    pub(super) index: u32,
+    /// Hardware address of the other side.
+    pub(super) far: Mac,
+}
+
+/// What a world gives a node: its address, and the prefixes of its pods' addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Numbering {
+    pub(super) address: IpAddr,
+    prefixes: Vec<(IpAddr, u8)>,
+}
+
+impl Numbering {
+    /// A node's numbering, if it has an address.
+    pub(super) fn of(node: &egret_core::world::Node) -> Option<Self> {
+        let prefixes = node.pod_cidrs.iter().map(|prefix| (prefix.network(), prefix.prefix_len()));
+        Some(Self { address: *node.addresses.first()?, prefixes: prefixes.collect() })
+    }
+}
+
+/// The two ends of the link that [`link_node`] makes: the node's and the Internet's.
+pub(super) fn ends(slot: usize) -> (End, End) {
+    (End { index: ETH0, far: mac(4, slot) }, End { index: port_index(slot), far: mac(3, slot) })
+}
+
+/// Links a node to the Internet.
 ///
 /// # Errors
 /// When the kernel refuses a link or a route.
@@ -131,52 +161,141 @@ pub(super) fn link_node(node: &Netns, internet: &Netns, slot: usize) -> io::Resu
     let name = format!("node{slot}");
     let near = VethEnd { name: "eth0", index: ETH0, mac: mac(3, slot) };
     let far = VethEnd { name: &name, index: port_index(slot), mac: mac(4, slot) };
-    Batch::new()
-        .veth(&near, &far, internet.as_fd())
-        .deliver_marked(MARK_TO_PROXY, MARK_MASK, PROXY_TABLE)
-        .send(node)
+    Batch::new().veth(&near, &far, internet.as_fd()).send(node)?;
+    Batch::new().up(port_index(slot)).send(internet)?;
+    await_link(node, ETH0)?;
+    await_link(internet, port_index(slot))?;
+    deliver_proxied(node)
 }
 
-/// Cuts a node off the Internet, for good: its place can be taken by another.
+/// Sets up the delivery of a node's proxied packets.
 ///
 /// # Errors
-/// When the kernel refuses.
-pub(super) fn unlink_node(node: &Netns) -> io::Result<()> {
-    Batch::new().delete_link(ETH0).send(node)
+/// When the kernel refuses the rule or the route.
+pub(super) fn deliver_proxied(node: &Netns) -> io::Result<()> {
+    Batch::new().deliver_marked(MARK_TO_PROXY, MARK_MASK, PROXY_TABLE).send(node)
 }
 
-/// Gives a node its address, and both sides the routes to each other.
+/// Gives a node its address and its routes, in place of earlier ones.
 ///
 /// # Errors
 /// When the kernel refuses an address or a route.
-pub(super) fn address_node(
+pub(super) fn number_node(
     node: &Netns,
-    internet: &Netns,
-    slot: usize,
-    address: IpAddr,
-    pod_prefixes: &[(IpAddr, u8)],
+    uplink: End,
+    before: Option<&Numbering>,
+    after: &Numbering,
 ) -> io::Result<()> {
-    let mut inside = Batch::new();
-    inside.address(ETH0, address).neighbour(ETH0, GATEWAY, mac(4, slot)).route(
-        (Ipv4Addr::UNSPECIFIED.into(), 0),
-        Hop::Via(GATEWAY, ETH0),
-        Some(address),
-    );
-    let mut outside = Batch::new();
-    outside.up(port_index(slot)).route((address, 32), Hop::Link(port_index(slot)), None).neighbour(
-        port_index(slot),
-        address,
-        mac(3, slot),
-    );
-    for prefix in pod_prefixes {
-        // A pod that is not there must not send its packets back and forth between node and Internet.
-        inside.route(*prefix, Hop::Unreachable, None);
-        outside.route(*prefix, Hop::Via(address, port_index(slot)), None);
+    let mut batch = Batch::new();
+    let moved = before.is_none_or(|before| before.address != after.address);
+    if moved {
+        batch.address(uplink.index, after.address);
     }
-    inside.send(node)?;
-    outside.send(internet)?;
-    await_link(node, ETH0)?;
-    await_link(internet, port_index(slot))
+    if let Some(before) = before {
+        for prefix in &before.prefixes {
+            batch.remove_route(*prefix, Hop::Unreachable);
+        }
+        if moved {
+            // After the new one: with its last address an interface loses its routes.
+            batch.remove_address(uplink.index, before.address);
+        }
+    }
+    batch.neighbour(uplink.index, GATEWAY, uplink.far).route(
+        (Ipv4Addr::UNSPECIFIED.into(), 0),
+        Hop::Via(GATEWAY, uplink.index),
+        Some(after.address),
+    );
+    for prefix in &after.prefixes {
+        // A pod that is not there must not send its packets back and forth between node and Internet.
+        batch.route(*prefix, Hop::Unreachable, None);
+    }
+    batch.send(node)
+}
+
+/// Tells the Internet the way to a node and its pods.
+///
+/// # Errors
+/// When the kernel refuses a route.
+pub(super) fn route_node(internet: &Netns, end: End, node: &Numbering) -> io::Result<()> {
+    let mut batch = Batch::new();
+    batch.route((node.address, 32), Hop::Link(end.index), None).neighbour(end.index, node.address, end.far);
+    for prefix in &node.prefixes {
+        batch.route(*prefix, Hop::Via(node.address, end.index), None);
+    }
+    batch.send(internet)
+}
+
+/// Makes the Internet forget the way to a node and its pods.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn unroute_node(internet: &Netns, end: End, node: &Numbering) -> io::Result<()> {
+    let mut batch = Batch::new();
+    for prefix in &node.prefixes {
+        batch.remove_route(*prefix, Hop::Via(node.address, end.index));
+    }
+    batch.remove_route((node.address, 32), Hop::Link(end.index)).send(internet)
+}
+
+/// Takes over the network of this process, which somebody else has made and given one interface, `eth0`: from
+/// then on it has the settings of every network, and none of the addresses and routes that it came with.
+///
+/// # Errors
+/// When there is no such interface, `/proc/sys` cannot be written, or the kernel refuses.
+#[cfg(feature = "docker")]
+pub(super) fn own_network() -> io::Result<Netns> {
+    let netns = Netns::current()?;
+    prepare(&netns, true)?;
+    // What `prepare` sets for interfaces to come.
+    set("net/ipv6/conf/eth0/disable_ipv6", "1", true)?;
+    set("net/ipv4/conf/eth0/rp_filter", "0", false)?;
+    // All nodes are behind one interface of the Internet, and none of them shall learn a shorter way.
+    set("net/ipv4/conf/all/send_redirects", "0", false)?;
+    set("net/ipv4/conf/eth0/send_redirects", "0", false)?;
+    let index = own_index()?;
+    let mut batch = Batch::new();
+    for interface in nix::ifaddrs::getifaddrs()?.filter(|interface| interface.interface_name == "eth0") {
+        if let Some(address) = interface.address.as_ref().and_then(|address| address.as_sockaddr_in()) {
+            batch.remove_address(index, address.ip().into());
+        }
+    }
+    batch.send(&netns)?;
+    Ok(netns)
+}
+
+/// Hardware address of this process' `eth0`.
+///
+/// # Errors
+/// When there is no such interface.
+#[cfg(feature = "docker")]
+pub(in crate::subject) fn own_address() -> io::Result<Mac> {
+    let bytes: Option<Vec<u8>> =
+        own("address")?.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    let strange = || io::Error::other("eth0 has no hardware address of six bytes");
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(strange)
+}
+
+/// This process' end of a link whose other side has this hardware address.
+///
+/// # Errors
+/// When this process has no `eth0`.
+#[cfg(feature = "docker")]
+pub(super) fn end_to(far: Mac) -> io::Result<End> {
+    Ok(End { index: own_index()?, far })
+}
+
+#[cfg(feature = "docker")]
+fn own_index() -> io::Result<u32> {
+    own("ifindex")?.parse().map_err(|_| io::Error::other("eth0 has no index"))
+}
+
+/// What the kernel says about this process' `eth0`.
+#[cfg(feature = "docker")]
+fn own(attribute: &str) -> io::Result<String> {
+    let path = format!("/sys/class/net/eth0/{attribute}");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| io::Error::new(error.kind(), format!("could not read {path}: {error}")))?;
+    Ok(text.trim().to_owned())
 }
 
 /// Adds and removes addresses of hosts on the Internet.

@@ -1,0 +1,161 @@
+//! From a probe, which speaks of a world's names, to what a client is asked, which holds addresses and ports.
+
+use std::net::{IpAddr, SocketAddr};
+
+use egret_core::probe::{Peer, Port, Probe, Request, Source};
+use egret_core::world::{DNS_AUTHORITY, Host, TargetPort, World};
+use egret_core::{ObjectName, Protocol};
+use egret_probe::{Exchange, Resolver, Target};
+use serde::{Deserialize, Serialize};
+
+/// What a client is asked, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Question {
+    /// The client.
+    pub(super) from: Source,
+    /// Its addresses.
+    pub(super) addresses: Vec<IpAddr>,
+    /// How it resolves names.
+    pub(super) resolver: Option<Resolver>,
+    /// What it does.
+    pub(super) exchange: Exchange,
+}
+
+/// A probe names something that is not in the world of its step.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no {0} in the world of this step")]
+pub(super) struct NotThere(pub(super) String);
+
+/// Turns a probe into addresses and ports.
+pub(super) fn question(probe: &Probe, world: &World) -> Result<Question, NotThere> {
+    let missing = |what: &str, name: &dyn std::fmt::Display| NotThere(format!("{what} `{name}`"));
+    let outside = || Some(Resolver { server: DNS_AUTHORITY, search: Vec::new(), ndots: 1 });
+    let (addresses, resolver) = match &probe.from {
+        Source::Pod(name) => {
+            let pod = world.pods.get(name).ok_or_else(|| missing("pod", name))?;
+            (pod.addresses.clone(), resolver_of(world, &name.namespace))
+        }
+        Source::Node(name) => {
+            let node = world.nodes.get(name).ok_or_else(|| missing("node", name))?;
+            (node.addresses.clone(), outside())
+        }
+        Source::Address(address) => (vec![*address], outside()),
+    };
+    Ok(Question { from: probe.from.clone(), addresses, resolver, exchange: exchange(&probe.request, world)? })
+}
+
+/// The pod whose endpoint judges what the client sends: the client's own, if it has one.
+pub(super) fn endpoint<'a>(from: &'a Source, world: &World) -> Option<&'a ObjectName> {
+    match from {
+        Source::Pod(name) => world.pods.get(name).filter(|pod| !pod.host_network).map(|_| name),
+        Source::Node(_) | Source::Address(_) => None,
+    }
+}
+
+/// The resolver of the pods of a namespace: the cluster's DNS service, if there is one.
+pub(super) fn resolver_of(world: &World, namespace: &str) -> Option<Resolver> {
+    let service = world.services.get(&ObjectName::new("kube-system", "kube-dns"))?;
+    Some(Resolver {
+        server: SocketAddr::new(*service.cluster_ips.first()?, 53),
+        search: vec![
+            format!("{namespace}.svc.cluster.local"),
+            "svc.cluster.local".into(),
+            "cluster.local".into(),
+        ],
+        ndots: 5,
+    })
+}
+
+fn exchange(request: &Request, world: &World) -> Result<Exchange, NotThere> {
+    Ok(match request {
+        Request::Dns { name, record } => Exchange::Dns { name: name.clone(), record: *record },
+        Request::Ping { to } => Exchange::Ping { to: target(to, world)? },
+        Request::Connect { to, port, protocol, http } => {
+            let expect_peer = identity(to, world);
+            let port = number(to, port, *protocol, world)?;
+            let to = target(to, world)?;
+            match protocol {
+                Protocol::Tcp => Exchange::Tcp { to, port, http: http.clone(), expect_peer },
+                Protocol::Udp => Exchange::Udp { to, port, expect_peer },
+                Protocol::Sctp => Exchange::Sctp { to, port },
+                Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_) => {
+                    return Err(NotThere(format!("port of protocol {protocol}")));
+                }
+            }
+        }
+    })
+}
+
+fn target(peer: &Peer, world: &World) -> Result<Target, NotThere> {
+    let first = |addresses: Option<&Vec<IpAddr>>| addresses.and_then(|list| list.first()).copied();
+    let address = match peer {
+        Peer::Name(name) => return Ok(Target::Name(name.clone())),
+        Peer::Address(address) => Some(*address),
+        Peer::Pod(name) => first(world.pods.get(name).map(|pod| &pod.addresses)),
+        Peer::Service(name) => first(world.services.get(name).map(|service| &service.cluster_ips)),
+        Peer::Node(name) => first(world.nodes.get(name).map(|node| &node.addresses)),
+    };
+    address.map(Target::Address).ok_or_else(|| NotThere(format!("{peer:?}")))
+}
+
+/// The identity that must answer; `None` where several may, or nobody known has the address.
+fn identity(peer: &Peer, world: &World) -> Option<String> {
+    match peer {
+        Peer::Pod(name) => world.pods.get(name).map(|_| name.to_string()),
+        Peer::Address(address) => identity_at(world, *address),
+        Peer::Node(_) | Peer::Service(_) => None,
+        Peer::Name(name) => {
+            let mut name = name.trim_end_matches('.').to_lowercase();
+            // A chain of canonical names ends after as many steps as there are names.
+            for _ in 0..=world.internet.names.len() {
+                let zone = world.internet.names.get(&name)?;
+                match &zone.cname {
+                    Some(target) => name.clone_from(target),
+                    None => return identity_at(world, *zone.addresses.first()?),
+                }
+            }
+            None
+        }
+    }
+}
+
+/// The number of a port; a name is looked up where the peer has it.
+fn number(peer: &Peer, port: &Port, protocol: Protocol, world: &World) -> Result<u16, NotThere> {
+    let name = match port {
+        Port::Number(number) => return Ok(*number),
+        Port::Name(name) => name,
+    };
+    let found = match peer {
+        Peer::Pod(pod) => world
+            .pods
+            .get(pod)
+            .and_then(|pod| {
+                let mut serves = pod.serves.iter();
+                serves.find(|serve| serve.protocol == protocol && serve.name.as_ref() == Some(name))
+            })
+            .map(|serve| serve.port),
+        Peer::Service(service) => world.services.get(service).and_then(|service| {
+            let mut ports = service.ports.iter();
+            ports.find(|port| port.protocol == protocol && port.name.as_ref() == Some(name)).map(|port| {
+                let (TargetPort::Number(_) | TargetPort::Name(_)) = port.target;
+                port.port
+            })
+        }),
+        Peer::Node(_) | Peer::Address(_) | Peer::Name(_) => None,
+    };
+    found.ok_or_else(|| NotThere(format!("port named `{name}` at {peer:?}")))
+}
+
+/// Whether an address answers with an identity of its own choice, so that a wrong peer can be told.
+fn identity_at(world: &World, address: IpAddr) -> Option<String> {
+    if let Some((pod, _)) = world.pod_at(address) {
+        return Some(pod.to_string());
+    }
+    let host = world.internet.hosts.get(&address)?;
+    Some(host_identity(address, host))
+}
+
+/// The identity with which a host of the Internet answers: its first name, or its address.
+pub(super) fn host_identity(address: IpAddr, host: &Host) -> String {
+    host.names.first().cloned().unwrap_or_else(|| address.to_string())
+}

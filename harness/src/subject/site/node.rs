@@ -1,0 +1,166 @@
+//! One node of a site: its network, its agent, and its pods' networks, which pods move into and out of.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+
+use egret_agent::datapath::Datapath;
+use egret_agent::{Agent, AgentError, Netns};
+use egret_core::{Desired, ObjectName};
+
+use super::wiring::{self, End, Numbering};
+
+/// One node and its pods' networks.
+pub(super) struct Node {
+    pub(super) netns: Netns,
+    pub(super) agent: Agent,
+    /// The way to the Internet.
+    uplink: End,
+    numbering: Option<Numbering>,
+    slots: Vec<Slot>,
+    interfaces: BTreeMap<ObjectName, u32>,
+}
+
+/// A pod's network, with or without a pod in it.
+struct Slot {
+    netns: Netns,
+    address: Option<IpAddr>,
+    pod: Option<ObjectName>,
+}
+
+impl Node {
+    /// A node with so many pods' networks in reserve. Those and the node's own, which `make` makes, are made
+    /// while the kernel verifies the datapath.
+    pub(super) fn new(
+        make: impl FnOnce() -> io::Result<Netns>,
+        uplink: End,
+        reserve: usize,
+        wall_offset: u64,
+    ) -> Result<Self, AgentError> {
+        let loading = std::thread::Builder::new()
+            .name("datapath loader".into())
+            .spawn(Datapath::load)
+            .map_err(AgentError::system("start the loader's thread"))?;
+        let netns = make().map_err(AgentError::system("set up a node's network"))?;
+        let slots = (0..reserve).map(|index| Slot::new(&netns, index)).collect::<Result<Vec<_>, _>>()?;
+        // All links come up at once; only then is it worth waiting for each.
+        for (index, slot) in slots.iter().enumerate() {
+            slot.await_link(&netns, index)?;
+        }
+        let panicked = |_| AgentError::system("load the datapath")(io::Error::other("its thread panicked"));
+        let loaded = loading.join().map_err(panicked)?;
+        let mut agent = Agent::start(&netns, loaded?, wall_offset)?;
+        (0..reserve).try_for_each(|index| agent.attach(&wiring::pod_port(index)))?;
+        Ok(Self { netns, agent, uplink, numbering: None, slots, interfaces: BTreeMap::new() })
+    }
+
+    /// Brings a desired state into force and returns its revision.
+    pub(super) fn apply(&mut self, name: &str, desired: &Desired) -> Result<u64, AgentError> {
+        self.agent.apply(name, desired, &self.interfaces)
+    }
+
+    /// The network of a pod that has one of its own here.
+    pub(super) fn pod(&self, name: &ObjectName) -> Option<&Netns> {
+        self.slots.iter().find(|slot| slot.pod.as_ref() == Some(name)).map(|slot| &slot.netns)
+    }
+
+    /// Gives the node its addresses in place of those of another world.
+    pub(super) fn renumber(&mut self, node: &egret_core::world::Node) -> Result<(), AgentError> {
+        let Some(after) = Numbering::of(node) else { return Ok(()) };
+        if self.numbering.as_ref() == Some(&after) {
+            return Ok(());
+        }
+        // The routes to pods carry the node's address.
+        (0..self.slots.len()).try_for_each(|index| self.vacate(index))?;
+        wiring::number_node(&self.netns, self.uplink, self.numbering.as_ref(), &after)
+            .map_err(AgentError::system(format!("give a node the address {}", after.address)))?;
+        self.numbering = Some(after);
+        Ok(())
+    }
+
+    /// Puts each pod into a slot: the one that it has, one with its address, or any; vacates the others.
+    pub(super) fn reconcile_pods<'a>(
+        &mut self,
+        pods: impl Iterator<Item = (&'a ObjectName, IpAddr)>,
+    ) -> Result<(), AgentError> {
+        let wanted: BTreeMap<&ObjectName, IpAddr> = pods.collect();
+        for index in 0..self.slots.len() {
+            let stays = self.slots.get(index).is_some_and(|slot| {
+                slot.pod.as_ref().is_some_and(|pod| wanted.get(pod).copied() == slot.address)
+            });
+            if !stays {
+                self.vacate(index)?;
+            }
+        }
+        for (pod, address) in wanted {
+            if !self.slots.iter().any(|slot| slot.pod.as_ref() == Some(pod)) {
+                self.place(pod, address)?;
+            }
+        }
+        self.interfaces = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| Some((slot.pod.clone()?, wiring::port_index(index))))
+            .collect();
+        Ok(())
+    }
+
+    /// Takes the pod out of a slot.
+    fn vacate(&mut self, index: usize) -> Result<(), AgentError> {
+        let Some(slot) = self.slots.get_mut(index) else { return Ok(()) };
+        if slot.pod.take().is_some()
+            && let Some(address) = slot.address
+        {
+            wiring::unroute_pod(&self.netns, index, address)
+                .map_err(AgentError::system("take a pod off the network"))?;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, pod: &ObjectName, address: IpAddr) -> Result<(), AgentError> {
+        let free = |slot: &Slot| slot.pod.is_none();
+        let index = self
+            .slots
+            .iter()
+            .position(|slot| free(slot) && slot.address == Some(address))
+            .or_else(|| self.slots.iter().position(free));
+        let index = match index {
+            Some(index) => index,
+            None => self.add_slot()?,
+        };
+        let (Some(slot), Some(numbering)) = (self.slots.get_mut(index), &self.numbering) else {
+            return Ok(());
+        };
+        wiring::address_pod((&self.netns, numbering.address), &slot.netns, index, (slot.address, address))
+            .map_err(AgentError::system(format!("address pod `{pod}`")))?;
+        slot.address = Some(address);
+        slot.pod = Some(pod.clone());
+        Ok(())
+    }
+
+    fn add_slot(&mut self) -> Result<usize, AgentError> {
+        let index = self.slots.len();
+        let slot = Slot::new(&self.netns, index)?;
+        slot.await_link(&self.netns, index)?;
+        self.agent.attach(&wiring::pod_port(index))?;
+        self.slots.push(slot);
+        Ok(index)
+    }
+}
+
+impl Slot {
+    /// An empty network, linked to its node.
+    fn new(node: &Netns, index: usize) -> Result<Self, AgentError> {
+        let netns = Netns::new().map_err(AgentError::system("make a network namespace"))?;
+        wiring::prepare(&netns, false)
+            .and_then(|()| wiring::link_pod(node, &netns, index))
+            .map_err(AgentError::system("set up a pod's network"))?;
+        Ok(Self { netns, address: None, pod: None })
+    }
+
+    /// Returns when the link passes packets.
+    fn await_link(&self, node: &Netns, index: usize) -> Result<(), AgentError> {
+        wiring::await_pod(node, &self.netns, index).map_err(AgentError::system("link a pod to its node"))
+    }
+}
