@@ -66,7 +66,7 @@ enum Command {
     /// Say what this machine can run, and how to get the rest
     Doctor(doctor::Arguments),
     /// Print the JSON Schema of case files
-    Schema,
+    Schema(schema::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -117,7 +117,7 @@ pub fn main() -> Exit {
         Command::LabInside(inside) => Err(Error::Inside(subject::lab::enter(&inside))),
         Command::Monitor(arguments) => monitor::run(&arguments),
         Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
-        Command::Schema => schema::run(),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };
     ended.unwrap_or_else(|error| fail(&error))

@@ -14,6 +14,7 @@
 //! | results to bytes | [`report`] |
 //! | who can talk to whom, and what a change changes | [`matrix`], [`diff`] |
 //! | flows to lines and files | [`flows`] |
+//! | policy types to custom resource definitions | [`crds`] |
 //! | the command, and the one-line test harness | [`cli`], [`exit`], [`error`], [`conformance()`] |
 
 pub mod case;
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod cluster;
 pub mod compare;
 mod conformance;
+pub mod crds;
 pub mod diagnostic;
 pub mod diff;
 pub mod error;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod crds;
 mod ebpf;
 mod fuzz;
 mod lint;
@@ -24,6 +25,8 @@ enum Xtask {
     Lint(lint::Options),
     /// Build the kernel programs into `ebpf/prebuilt/`, or check that the committed object is what they give
     Ebpf(ebpf::Options),
+    /// Write the custom resource definitions below `kind/crds/`, or check that they are what the types give
+    Crds(crds::Options),
     /// Run every test, then every case on the model and, as root, in the lab
     Test(test::Options),
     /// Run benchmarks and print their medians as a table
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Xtask::Tidy => tidy::run(),
         Xtask::Lint(options) => lint::run(&options),
         Xtask::Ebpf(options) => ebpf::run(&options),
+        Xtask::Crds(options) => crds::run(&options),
         Xtask::Test(options) => test::run(&options),
         Xtask::Bench(options) => bench::run(&options),
         Xtask::Fuzz(options) => fuzz::run(&options),

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::check::Check;
@@ -26,7 +27,7 @@ pub struct CiliumCidrGroup {
 }
 
 /// `spec`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CidrGroupSpec {
     /// Prefixes outside the cluster.

@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -33,7 +34,7 @@ pub struct CiliumNetworkPolicy {
 }
 
 /// `spec`, or one item of `specs`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CiliumSpec {
     /// Endpoints that it applies to.
@@ -59,7 +60,7 @@ pub struct CiliumSpec {
 }
 
 /// `log`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Log {
     /// At most 32 printable characters.
@@ -67,7 +68,7 @@ pub struct Log {
 }
 
 /// `authentication`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Authentication {
     /// `disabled`, `required` or `test-always-fail`.
@@ -75,7 +76,7 @@ pub struct Authentication {
 }
 
 /// `enableDefaultDeny`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DefaultDeny {
     /// For ingress; true when absent.
@@ -85,7 +86,7 @@ pub struct DefaultDeny {
 }
 
 /// One item of `labels`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleLabel {
     /// Label key.
@@ -97,7 +98,7 @@ pub struct RuleLabel {
 }
 
 /// One item of `ingress` or `ingressDeny`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IngressRule {
     /// Endpoints by label.
@@ -115,6 +116,7 @@ pub struct IngressRule {
     /// Groups of a cloud provider.
     pub from_groups: Option<Vec<Group>>,
     /// Requirements on all peers; removed from Cilium 1.19.
+    #[schemars(skip)]
     pub from_requires: Option<Vec<IgnoredAny>>,
     /// Ports.
     pub to_ports: Option<Vec<PortRule>>,
@@ -125,7 +127,7 @@ pub struct IngressRule {
 }
 
 /// One item of `egress` or `egressDeny`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EgressRule {
     /// Endpoints by label.
@@ -148,6 +150,7 @@ pub struct EgressRule {
     /// Groups of a cloud provider.
     pub to_groups: Option<Vec<Group>>,
     /// Requirements on all peers; removed from Cilium 1.19.
+    #[schemars(skip)]
     pub to_requires: Option<Vec<IgnoredAny>>,
     /// Ports.
     pub to_ports: Option<Vec<PortRule>>,
@@ -158,7 +161,7 @@ pub struct EgressRule {
 }
 
 /// One item of `fromCIDRSet` or `toCIDRSet`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CidrRule {
     /// The prefix.
@@ -172,7 +175,7 @@ pub struct CidrRule {
 }
 
 /// One item of `toServices`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceRule {
     /// By name.
@@ -182,7 +185,7 @@ pub struct ServiceRule {
 }
 
 /// `k8sServiceSelector`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceSelector {
     /// Labels of services.
@@ -192,15 +195,16 @@ pub struct ServiceSelector {
 }
 
 /// One item of `fromGroups` or `toGroups`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Group {
     /// Security groups of Amazon's cloud.
+    #[schemars(skip)]
     pub aws: Option<IgnoredAny>,
 }
 
 /// `k8sService`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceName {
     /// Name of the service.
@@ -210,7 +214,7 @@ pub struct ServiceName {
 }
 
 /// One item of `toFQDNs` or of `rules.dns`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NameRule {
     /// One name.
@@ -220,7 +224,7 @@ pub struct NameRule {
 }
 
 /// One item of `toPorts`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortRule {
     /// Ports with protocols.
@@ -240,7 +244,7 @@ pub struct PortRule {
 }
 
 /// `terminatingTLS` or `originatingTLS`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// The secret that holds what the other fields name.
@@ -255,7 +259,7 @@ pub struct Tls {
 }
 
 /// A secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretName {
     /// Its namespace.
@@ -265,7 +269,7 @@ pub struct SecretName {
 }
 
 /// `listener`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Listener {
     /// The configuration that holds the listener.
@@ -277,7 +281,7 @@ pub struct Listener {
 }
 
 /// `envoyConfig`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnvoyConfig {
     /// `CiliumEnvoyConfig` or `CiliumClusterwideEnvoyConfig`.
@@ -287,7 +291,7 @@ pub struct EnvoyConfig {
 }
 
 /// One item of `ports`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Port {
     /// Number or name, as a string.
@@ -299,7 +303,7 @@ pub struct Port {
 }
 
 /// `rules` of a `toPorts` item.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct L7Rules {
     /// HTTP requests.
@@ -307,15 +311,18 @@ pub struct L7Rules {
     /// DNS names.
     pub dns: Option<Vec<NameRule>>,
     /// Kafka requests; removed from Cilium 1.20.
+    #[schemars(skip)]
     pub kafka: Option<IgnoredAny>,
     /// Another parser's name; removed from Cilium 1.20.
+    #[schemars(skip)]
     pub l7proto: Option<IgnoredAny>,
     /// Another parser's rules; removed from Cilium 1.20.
+    #[schemars(skip)]
     pub l7: Option<Vec<BTreeMap<String, String>>>,
 }
 
 /// One item of `rules.http`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRule {
     /// Regular expression for the method.
@@ -331,7 +338,7 @@ pub struct HttpRule {
 }
 
 /// One item of `headerMatches`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeaderMatch {
     /// Name of the header.
@@ -345,7 +352,7 @@ pub struct HeaderMatch {
 }
 
 /// One item of `icmps`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IcmpRule {
     /// Types.
@@ -353,7 +360,7 @@ pub struct IcmpRule {
 }
 
 /// One item of `fields`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IcmpField {
     /// `IPv4` when absent, or `IPv6`.

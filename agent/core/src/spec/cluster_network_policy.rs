@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -26,7 +27,7 @@ pub struct ClusterNetworkPolicy {
 }
 
 /// `spec` of a ClusterNetworkPolicy.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterSpec {
     /// `Admin` or `Baseline`.
@@ -72,7 +73,7 @@ pub struct AdminSpec {
 }
 
 /// Pods by their namespaces, or by their namespaces and their own labels; exactly one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Subject {
     /// Every pod of these namespaces.
@@ -82,7 +83,7 @@ pub struct Subject {
 }
 
 /// Pods by the labels of their namespaces and their own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pods {
     /// Namespaces; every namespace when absent.
@@ -92,7 +93,7 @@ pub struct Pods {
 }
 
 /// One item of `ingress`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IngressRule {
     /// Free text.
@@ -108,7 +109,7 @@ pub struct IngressRule {
 }
 
 /// One item of `egress`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EgressRule {
     /// Free text.
@@ -124,7 +125,7 @@ pub struct EgressRule {
 }
 
 /// One item of `from` or `to`; exactly one field, and at ingress only the first two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Peer {
     /// Every pod of these namespaces.
@@ -140,7 +141,7 @@ pub struct Peer {
 }
 
 /// One item of `protocols`; exactly one field.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Protocol {
     /// TCP.
@@ -154,7 +155,7 @@ pub struct Protocol {
 }
 
 /// What is matched of one transport protocol.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Transport {
     /// Destination port.
@@ -162,7 +163,7 @@ pub struct Transport {
 }
 
 /// A port or a range of ports; exactly one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DestinationPort {
     /// One port.
@@ -172,7 +173,7 @@ pub struct DestinationPort {
 }
 
 /// Ports from the first to the last, both included.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Range {
     /// First port.
@@ -182,7 +183,7 @@ pub struct Range {
 }
 
 /// One item of `ports` in v1alpha1; exactly one field.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Port {
     /// One port.
@@ -194,7 +195,7 @@ pub struct Port {
 }
 
 /// One port of one protocol.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortNumber {
     /// `TCP` when absent.
@@ -204,7 +205,7 @@ pub struct PortNumber {
 }
 
 /// Ports of one protocol.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortRange {
     /// `TCP` when absent.
