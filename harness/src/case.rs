@@ -255,11 +255,15 @@ pub enum Capability {
     Clock,
     /// Restarts and broken links.
     Faults,
+    /// Hosts outside the cluster; found in the case, never written in `requires`.
+    Internet,
+    /// Pods, nodes and services at the addresses that the case gives them; found in the case, as above.
+    Addresses,
 }
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Cilium,
         Self::Fqdn,
         Self::L7Http,
@@ -273,6 +277,8 @@ impl Capability {
         Self::Tiers,
         Self::Clock,
         Self::Faults,
+        Self::Internet,
+        Self::Addresses,
     ];
 
     /// The word in case files, on the command line and in reports.
@@ -292,6 +298,8 @@ impl Capability {
             Self::Tiers => "tiers",
             Self::Clock => "clock",
             Self::Faults => "faults",
+            Self::Internet => "internet",
+            Self::Addresses => "addresses",
         }
     }
 

@@ -9,7 +9,8 @@
 //! | no | no | no | fail: no two agree |
 //! | yes | no | yes | disagree: model and datapath differ where the case says nothing |
 //!
-//! Expectations are partial: a field that the case does not write agrees with everything.
+//! Expectations are partial: a field that the case does not write agrees with everything. So does a field that the
+//! subject cannot see ([`Sight`]); reports say of it that it was not observed.
 
 mod field;
 mod probe;
@@ -68,6 +69,28 @@ impl Alone {
         match self {
             Self::Expected | Self::All => true,
             Self::Predicted | Self::Observed | Self::Unstated => false,
+        }
+    }
+}
+
+/// How much of what happens to a packet a subject sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sight {
+    /// What the client saw, and what the datapath decided in each direction, why, and by which rule.
+    #[default]
+    Flows,
+    /// What the client saw. A silence counts as blocked: the subject has proved before that its network lets
+    /// through and drops as it is told.
+    Client,
+}
+
+impl Sight {
+    /// Whether it sees this field.
+    #[must_use]
+    pub const fn sees(self, field: Field) -> bool {
+        match (self, field) {
+            (Self::Flows, _) | (Self::Client, Field::Client | Field::Addresses) => true,
+            (Self::Client, Field::Egress | Field::Ingress | Field::Reason | Field::By) => false,
         }
     }
 }

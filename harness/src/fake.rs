@@ -13,7 +13,7 @@ use egret_core::probe::{
 use egret_core::{Desired, Labels, ObjectName, Protocol, World};
 use egret_shared::{CtStatus, Direction, DropReason, Identity, MatchType, Verdict};
 
-use crate::case::{Capability, Case, Expect, Expectation, PolicyLocations, Step, StepEvent};
+use crate::case::{Capability, Case, Expect, Expectation, PolicyLocations, Step};
 use crate::source::{Location, Source};
 use crate::subject::{Applied, Subject, SubjectError};
 
@@ -140,7 +140,7 @@ impl Subject for Fake {
         Ok(())
     }
 
-    fn apply(&mut self, _desired: &Desired, _events: &[StepEvent]) -> Result<Applied, SubjectError> {
+    fn apply(&mut self, _step: &Step) -> Result<Applied, SubjectError> {
         Ok(Applied { revision: 1, convergence: Duration::ZERO })
     }
 

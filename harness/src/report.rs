@@ -155,7 +155,12 @@ fn words(capabilities: &[Capability]) -> String {
 /// What a result says beside its word, in one line; nothing for a pass.
 fn remark(case: &CaseReport) -> Option<String> {
     match &case.result {
-        CaseResult::Pass => None,
+        CaseResult::Pass => {
+            let probes = case.steps.iter().flat_map(|step| &step.probes);
+            let rows = probes.flat_map(|probe| &probe.comparison.rows);
+            let unseen = rows.filter(|row| !row.is_observed && row.expected.is_some()).count();
+            (unseen > 0).then(|| format!("{} not observed", count(unseen, "expectation")))
+        }
         CaseResult::Fail | CaseResult::Disagree(_) => {
             let probes = case.steps.iter().flat_map(|step| &step.probes);
             let wrong = probes.filter(|probe| probe.comparison.alone.is_some()).count();

@@ -10,7 +10,7 @@ use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Probe};
 
 use crate::case::{Case, Expectation, PolicyLocations, Step};
-use crate::compare::{Alone, CaseResult, compare, deciders};
+use crate::compare::{Alone, CaseResult, Sight, compare, deciders};
 use crate::event::{CaseReport, Event, ProbeReport, StepReport};
 use crate::subject::{Applied, Subject, SubjectError};
 
@@ -79,12 +79,15 @@ fn run_step(step: &Step, sides: &mut Sides<'_>) -> Result<StepReport, SubjectErr
     let applied = sides.apply(step)?;
     let probes: Vec<Probe> = step.expectations.iter().map(|expectation| expectation.probe.clone()).collect();
     let (predicted, observed) = sides.probe(&probes)?;
+    let sight = sides.subject.sight();
     let probes = step
         .expectations
         .iter()
         .zip(predicted)
         .zip(observed)
-        .map(|((expectation, predicted), observed)| judge(&step.policies, expectation, predicted, observed))
+        .map(|((expectation, predicted), observed)| {
+            judge(&step.policies, expectation, predicted, observed, sight)
+        })
         .collect();
     Ok(StepReport {
         name: step.name.clone(),
@@ -101,8 +104,9 @@ fn judge(
     expectation: &Expectation,
     predicted: Observation,
     observed: Observation,
+    sight: Sight,
 ) -> ProbeReport {
-    let comparison = compare(&expectation.expect, &predicted, &observed);
+    let comparison = compare(&expectation.expect, &predicted, &observed, sight);
     let deciders =
         deciders(&observed).into_iter().map(|author| (author.to_string(), policies.of(author))).collect();
     ProbeReport {
@@ -135,9 +139,9 @@ impl Sides<'_> {
 
     fn apply(&mut self, step: &Step) -> Result<Applied, SubjectError> {
         if let Some(model) = &mut self.model {
-            model.apply(&step.desired, &step.events)?;
+            model.apply(step)?;
         }
-        self.subject.apply(&step.desired, &step.events)
+        self.subject.apply(step)
     }
 
     /// Predicted and observed, each one per probe.

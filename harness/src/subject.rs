@@ -12,11 +12,11 @@ pub use model::Model;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use egret_core::Desired;
 use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Probe};
 
-use crate::case::{Capability, Case, StepEvent};
+use crate::case::{Capability, Case, Step};
+use crate::compare::Sight;
 
 /// A subject runs cases: a world comes up, states are applied, probes are made, flows are handed over.
 pub trait Subject {
@@ -25,6 +25,16 @@ pub trait Subject {
 
     /// What it can do.
     fn capabilities(&self) -> BTreeSet<Capability>;
+
+    /// What of a case it cannot do; a case that lacks nothing is run.
+    fn lacks(&self, case: &Case) -> BTreeSet<Capability> {
+        case.requires.difference(&self.capabilities()).copied().collect()
+    }
+
+    /// How much of what happens to a packet it sees.
+    fn sight(&self) -> Sight {
+        Sight::Flows
+    }
 
     /// Brings the case's world up, without policies; whatever an earlier case left is gone.
     ///
@@ -36,7 +46,7 @@ pub trait Subject {
     ///
     /// # Errors
     /// As for [`Subject::begin`]; also when the revision was not reached.
-    fn apply(&mut self, desired: &Desired, events: &[StepEvent]) -> Result<Applied, SubjectError>;
+    fn apply(&mut self, step: &Step) -> Result<Applied, SubjectError>;
 
     /// Makes probes in their order: each starts when the one before is decided.
     ///

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use egret_core::Author;
 use egret_core::probe::{JudgedAs, Judgement, Observation};
 
+use super::Sight;
 use crate::case::{ByWord, ClientWord, Expect};
 
 /// What is compared, in the order of the report's rows.
@@ -75,12 +76,14 @@ impl Field {
     }
 
     /// Whether what was predicted or observed is what the case expects; unwritten fields always are.
-    pub(super) fn meets(self, expect: &Expect, seen: &Observation) -> bool {
+    pub(super) fn meets(self, expect: &Expect, seen: &Observation, sight: Sight) -> bool {
         match self {
             Self::Client => expect.client.as_ref().is_none_or(|word| match word {
                 ClientWord::Is(outcome) => *outcome == seen.client,
                 // A silence without a drop is not a block: it would be inferred, not measured.
-                ClientWord::Blocked => seen.client.is_blocked() && stopping(seen).is_some(),
+                ClientWord::Blocked => {
+                    seen.client.is_blocked() && (sight == Sight::Client || stopping(seen).is_some())
+                }
             }),
             Self::Egress => expect.egress.is_none_or(|word| verdict(&seen.egress) == Some(word)),
             Self::Ingress => expect.ingress.is_none_or(|word| verdict(&seen.ingress) == Some(word)),

@@ -2,7 +2,7 @@
 
 use egret_core::probe::Observation;
 
-use super::{Alone, Field, field};
+use super::{Alone, Field, Sight, field};
 use crate::case::Expect;
 
 /// One field in three columns. A column is `None` when there is nothing to say.
@@ -14,10 +14,12 @@ pub struct Row {
     pub expected: Option<String>,
     /// What the model says.
     pub predicted: Option<String>,
-    /// What the subject did.
+    /// What the subject did; of what it cannot see, that it was not observed.
     pub observed: Option<String>,
-    /// Whether all three agree.
+    /// Whether all three agree, as far as the subject sees.
     pub agrees: bool,
+    /// Whether the subject sees this field.
+    pub is_observed: bool,
 }
 
 /// A probe, compared.
@@ -36,13 +38,15 @@ impl Comparison {
     }
 }
 
-/// Compares a probe's three values.
+/// Compares a probe's three values, as far as the subject sees.
 #[must_use]
-pub fn compare(expect: &Expect, predicted: &Observation, observed: &Observation) -> Comparison {
-    let all = |agrees: &dyn Fn(Field) -> bool| Field::ALL.into_iter().all(agrees);
-    let as_expected = all(&|field| field.meets(expect, observed));
+pub fn compare(expect: &Expect, predicted: &Observation, observed: &Observation, sight: Sight) -> Comparison {
+    let all = |agrees: &dyn Fn(Field) -> bool| {
+        Field::ALL.into_iter().filter(|field| sight.sees(*field)).all(agrees)
+    };
+    let as_expected = all(&|field| field.meets(expect, observed, sight));
     let as_predicted = all(&|field| field.same(predicted, observed));
-    let case_with_model = all(&|field| field.meets(expect, predicted));
+    let case_with_model = all(&|field| field.meets(expect, predicted, Sight::Flows));
     let alone = match (as_expected, as_predicted, case_with_model) {
         (true, true, _) => None,
         (false, true, _) => Some(Alone::Expected),
@@ -51,11 +55,30 @@ pub fn compare(expect: &Expect, predicted: &Observation, observed: &Observation)
         (false, false, true) => Some(Alone::Observed),
         (true, false, true) => Some(Alone::Unstated),
     };
-    let rows = Field::ALL.into_iter().filter_map(|field| row(field, expect, predicted, observed)).collect();
+    let rows =
+        Field::ALL.into_iter().filter_map(|field| row(field, expect, predicted, observed, sight)).collect();
     Comparison { alone, rows }
 }
 
-fn row(field: Field, expect: &Expect, predicted: &Observation, observed: &Observation) -> Option<Row> {
+fn row(
+    field: Field,
+    expect: &Expect,
+    predicted: &Observation,
+    observed: &Observation,
+    sight: Sight,
+) -> Option<Row> {
+    if !sight.sees(field) {
+        let (expected, predicted) = (field.expected(expect), field.seen(predicted, false));
+        let observed = (expected.is_some() || predicted.is_some()).then(|| "not observed".to_owned());
+        return observed.is_some().then_some(Row {
+            field,
+            expected,
+            predicted,
+            observed,
+            agrees: true,
+            is_observed: false,
+        });
+    }
     let same = field.same(predicted, observed);
     // Two default denies read alike until the policies behind them are named.
     let detailed = !same && field.seen(predicted, false) == field.seen(observed, false);
@@ -64,7 +87,8 @@ fn row(field: Field, expect: &Expect, predicted: &Observation, observed: &Observ
         expected: field.expected(expect),
         predicted: field.seen(predicted, detailed),
         observed: field.seen(observed, detailed),
-        agrees: same && field.meets(expect, observed),
+        agrees: same && field.meets(expect, observed, sight),
+        is_observed: true,
     };
     (row.expected.is_some() || row.predicted.is_some() || row.observed.is_some()).then_some(row)
 }

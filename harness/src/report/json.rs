@@ -69,6 +69,8 @@ struct Field<'a> {
     expected: Option<&'a str>,
     predicted: Option<&'a str>,
     observed: Option<&'a str>,
+    /// False where the subject cannot see the field: it then counts for nothing.
+    is_observed: bool,
 }
 
 #[derive(Serialize)]
@@ -161,6 +163,7 @@ fn probe(probe: &ProbeReport) -> Probe<'_> {
                 expected: row.expected.as_deref(),
                 predicted: row.predicted.as_deref(),
                 observed: row.observed.as_deref(),
+                is_observed: row.is_observed,
             })
             .collect(),
         decided_by: probe

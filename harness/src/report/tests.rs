@@ -7,7 +7,7 @@ use egret_core::probe::Outcome;
 
 use super::*;
 use crate::case::{ClientWord, Expect};
-use crate::compare::{Alone, KnownReason, compare};
+use crate::compare::{Alone, KnownReason, Sight, compare};
 use crate::event::{Refusal, StepReport};
 use crate::fake::{at, deny_all, dropped, reached};
 use crate::subject::Applied;
@@ -31,7 +31,7 @@ fn probe(observed: &egret_core::probe::Observation) -> ProbeReport {
     ProbeReport {
         text: "nginx -> http://api.github.com".into(),
         at: at("cases/tutorial/case.yaml", 24),
-        comparison: compare(&expect, &predicted, observed),
+        comparison: compare(&expect, &predicted, observed, Sight::Flows),
         expect,
         predicted,
         observed: observed.clone(),

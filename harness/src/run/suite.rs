@@ -79,8 +79,7 @@ impl Suite {
     }
 
     fn skip(&self, case: &Case) -> Option<CaseResult> {
-        let able = self.subject.capabilities();
-        let missing: Vec<Capability> = case.requires.difference(&able).copied().collect();
+        let missing: Vec<Capability> = self.subject.lacks(case).into_iter().collect();
         let required = missing.iter().filter(|word| self.options.require.contains(word)).copied().collect();
         (!missing.is_empty()).then_some(CaseResult::Skipped { missing, required })
     }

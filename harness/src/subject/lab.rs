@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use egret_agent::AgentError;
 use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Probe};
-use egret_core::{Desired, World};
+use egret_core::World;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::site::{Site, SiteError, failed};
 use super::{Applied, Subject, SubjectError, join, question};
-use crate::case::{Capability, Case, StepEvent};
+use crate::case::{Capability, Case, Step};
 
 pub use inside::{Inside, LabRun, enter, run};
 pub use machine::{available, checks};
@@ -93,11 +93,11 @@ impl Subject for Lab {
         Ok(())
     }
 
-    fn apply(&mut self, desired: &Desired, events: &[StepEvent]) -> Result<Applied, SubjectError> {
+    fn apply(&mut self, step: &Step) -> Result<Applied, SubjectError> {
         let started = Instant::now();
-        let (revision, flows) = self.runtime.block_on(self.site.apply(desired, events))?;
+        let (revision, flows) = self.runtime.block_on(self.site.apply(&step.desired, &step.events))?;
         self.flows.extend(flows);
-        self.world = desired.world.clone();
+        self.world = step.desired.world.clone();
         Ok(Applied { revision, convergence: started.elapsed().max(Duration::from_nanos(1)) })
     }
 

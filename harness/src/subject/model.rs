@@ -9,7 +9,7 @@ use egret_core::model::Model as Engine;
 use egret_core::probe::{Observation, Probe};
 
 use super::{Applied, Subject, SubjectError};
-use crate::case::{Capability, Case, StepEvent};
+use crate::case::{Capability, Case, Step, StepEvent};
 
 /// The pure policy engine. It needs nothing of the machine, so it never fails to run.
 #[derive(Default)]
@@ -60,11 +60,11 @@ impl Subject for Model {
         Ok(())
     }
 
-    fn apply(&mut self, desired: &Desired, events: &[StepEvent]) -> Result<Applied, SubjectError> {
+    fn apply(&mut self, step: &Step) -> Result<Applied, SubjectError> {
         let start = Instant::now();
         let engine = self.engine()?;
-        engine.apply(desired);
-        for event in events {
+        engine.apply(&step.desired);
+        for event in &step.events {
             match event {
                 StepEvent::Clock(duration) => {
                     engine.advance(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));

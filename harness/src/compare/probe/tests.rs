@@ -30,11 +30,11 @@ fn who_stands_alone(
     #[case] observed: Observation,
     #[case] alone: Option<Alone>,
 ) {
-    assert_eq!(compare(&expect, &predicted, &observed).alone, alone);
+    assert_eq!(compare(&expect, &predicted, &observed, Sight::Flows).alone, alone);
 }
 
 fn met(expect: &Expect, seen: &Observation) -> bool {
-    compare(expect, seen, seen).alone.is_none()
+    compare(expect, seen, seen, Sight::Flows).alone.is_none()
 }
 
 #[test]
@@ -103,8 +103,31 @@ fn default_denies_that_differ_name_their_policies() {
         ),
         ..dropped()
     };
-    let comparison = compare(&Expect::default(), &other, &dropped());
+    let comparison = compare(&Expect::default(), &other, &dropped(), Sight::Flows);
     let row = comparison.mismatches().next().unwrap();
     assert_eq!(row.predicted.as_deref(), Some("default deny ()"));
     assert_eq!(row.observed.as_deref(), Some("default deny (NetworkPolicy default/default-deny-all)"));
+}
+
+/// A subject that sees only clients: what the datapath decided is neither held against it nor counted for it.
+#[test]
+fn what_cannot_be_seen_is_said_to_be_unobserved() {
+    let silent = Observation { client: Outcome::Timeout, egress: None, ingress: None, addresses: Vec::new() };
+    let expect = Expect {
+        client: Some(ClientWord::Blocked),
+        egress: Some(JudgedAs::Dropped),
+        by: Some(ByWord::DefaultDeny),
+        ..Expect::default()
+    };
+    let comparison = compare(&expect, &dropped(), &silent, Sight::Client);
+    assert_eq!(comparison.alone, None);
+    let unseen: Vec<_> = comparison.rows.iter().filter(|row| !row.is_observed).collect();
+    assert_eq!(
+        unseen.iter().map(|row| row.field).collect::<Vec<_>>(),
+        [Field::Egress, Field::Reason, Field::By]
+    );
+    assert!(unseen.iter().all(|row| row.observed.as_deref() == Some("not observed")));
+
+    assert_eq!(compare(&expect, &dropped(), &reached(), Sight::Client).alone, Some(Alone::Observed));
+    assert_eq!(compare(&expect, &dropped(), &silent, Sight::Flows).alone, Some(Alone::Observed));
 }

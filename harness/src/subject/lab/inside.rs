@@ -61,7 +61,7 @@ pub fn run(run: &LabRun<'_>) -> Result<u8, SubjectError> {
     let mut lab = Lab::new(LabOptions::default())?;
     lab.begin(run.case)?;
     for step in run.case.steps.iter().take(run.step.saturating_add(1)) {
-        lab.apply(&step.desired, &step.events)?;
+        lab.apply(step)?;
     }
     let child = lab.spawn(run).map_err(failed::<SiteError>("start the command"))?;
     let status = lab.attend(child, &run.monitor).map_err(failed::<SiteError>("wait for the command"))?;
