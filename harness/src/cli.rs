@@ -8,6 +8,7 @@ mod lab;
 mod list;
 mod matrix;
 mod monitor;
+mod pod;
 mod schema;
 mod select;
 mod test;
@@ -61,6 +62,9 @@ enum Command {
     /// What `lab run` starts inside the pod's network
     #[command(hide = true)]
     LabInside(subject::lab::Inside),
+    /// What the containers of a cluster's pods run
+    #[command(hide = true, subcommand)]
+    Pod(pod::Command),
     /// Print what every run on this machine does to packets, as `cilium monitor` prints it
     Monitor(monitor::Arguments),
     /// Say what this machine can run, and how to get the rest
@@ -115,6 +119,7 @@ pub fn main() -> Exit {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Lab(command) => lab::run(command),
         Command::LabInside(inside) => Err(Error::Inside(subject::lab::enter(&inside))),
+        Command::Pod(command) => pod::run(&command),
         Command::Monitor(arguments) => monitor::run(&arguments),
         Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
         Command::Schema(arguments) => schema::run(&arguments),
@@ -163,6 +168,7 @@ fn fail(error: &Error) -> Exit {
         | Error::Subject(_)
         | Error::Write { .. }
         | Error::Inside(_)
+        | Error::Pod(_)
         | Error::Flows(_)
         | Error::Record { .. }
         | Error::InvalidRecord { .. }

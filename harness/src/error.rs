@@ -53,6 +53,9 @@ pub enum Error {
     /// The command inside the pod could not start.
     #[error("inside the pod: {0}")]
     Inside(std::io::Error),
+    /// A pod's program could not do what it was started for.
+    #[error("pod: {0}")]
+    Pod(#[from] crate::pod::PodError),
     /// Flows could not be read, or verdicts not written.
     #[error("flows: {0}")]
     Flows(std::io::Error),
@@ -97,9 +100,12 @@ impl Error {
             | Self::Record { .. }
             | Self::InvalidRecord { .. }
             | Self::Known(_) => Exit::Usage,
-            Self::Subject(_) | Self::Write { .. } | Self::Inside(_) | Self::Flows(_) | Self::Monitor(_) => {
-                Exit::Environment
-            }
+            Self::Subject(_)
+            | Self::Write { .. }
+            | Self::Inside(_)
+            | Self::Pod(_)
+            | Self::Flows(_)
+            | Self::Monitor(_) => Exit::Environment,
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | results to bytes | [`report`] |
 //! | who can talk to whom, and what a change changes | [`matrix`], [`diff`] |
 //! | flows to lines and files | [`flows`] |
+//! | what runs inside a cluster's pods | [`pod`] |
 //! | policy types to custom resource definitions | [`crds`] |
 //! | the command, and the one-line test harness | [`cli`], [`exit`], [`error`], [`conformance()`] |
 
@@ -36,6 +37,7 @@ pub mod known;
 mod kubernetes;
 pub mod lint;
 pub mod matrix;
+pub mod pod;
 pub mod report;
 pub mod run;
 pub mod source;
