@@ -23,7 +23,7 @@ use egret_core::rule::Dialect;
 use crate::case::{PolicyLocations, Problems, dialect_of};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
-use crate::yaml::manifests;
+use crate::yaml::each_manifest;
 use gather::Parts;
 
 /// A cluster that was read.
@@ -65,10 +65,9 @@ pub fn read(paths: &[PathBuf], dialect: Option<Dialect>) -> Result<Cluster, Vec<
 pub fn of_sources(sources: &[Arc<Source>], dialect: Option<Dialect>) -> Result<Cluster, Vec<Diagnostic>> {
     let mut problems = Problems::default();
     let mut parts = Parts::default();
-    for source in sources {
-        for object in problems.take(manifests(source)).unwrap_or_default() {
-            parts.add(&object, &mut problems);
-        }
+    for (others, wrong) in each_manifest(sources, Parts::of) {
+        problems.extend(wrong);
+        parts.extend(others, &mut problems);
     }
     let world = assemble::world(&parts, &mut problems);
     problems.finish()?;

@@ -1,8 +1,9 @@
 //! The one door for YAML: text to located trees, and trees to types with errors that know their place.
 //!
-//! Two readers stand behind it. Case files, and everything that is wrong, go through a tree that knows the
-//! place of every value (`node`); manifests that are right are read without one (`manifest`). Both read the
-//! core schema of YAML 1.2: `y`, `no` and `on` are strings, and a key that stands twice is an error.
+//! Every text becomes a tree that knows the place of every value (`node`). One pass reads the plain part of
+//! YAML, which is nearly all of every manifest (`plain`); the full parser reads the rest, and finds every error.
+//! Both read the core schema of YAML 1.2: `y`, `no` and `on` are strings, and a key that stands twice is an
+//! error.
 
 mod chunk;
 mod error;
@@ -10,12 +11,14 @@ mod located;
 mod manifest;
 mod node;
 mod path;
+mod plain;
 mod reader;
 #[cfg(test)]
 mod tests;
 
 pub use error::{ReadError, Wrong};
 pub use located::{Entries, Located, Short};
+pub(crate) use manifest::each_manifest;
 pub use manifest::{Manifest, Shape, manifests};
 pub use node::{Node, Value};
 pub use path::Path;
@@ -43,19 +46,42 @@ pub struct Document {
 /// # Errors
 /// The text is not YAML, or a key stands twice in one mapping.
 pub fn documents(source: &Arc<Source>) -> Result<Vec<Document>, Vec<Diagnostic>> {
+    documents_by(source, trees)
+}
+
+/// The same by the full parser alone: what tests hold the quick pass against.
+///
+/// # Errors
+/// As for [`documents`].
+pub fn documents_by_parser(source: &Arc<Source>) -> Result<Vec<Document>, Vec<Diagnostic>> {
+    documents_by(source, parsed)
+}
+
+fn documents_by(
+    source: &Arc<Source>,
+    read: fn(&Arc<Source>, &Chunk) -> Result<Vec<Node>, Vec<Diagnostic>>,
+) -> Result<Vec<Document>, Vec<Diagnostic>> {
     let mut documents = Vec::new();
     for chunk in chunks(&source.text) {
-        let roots = trees(source, &chunk)?;
+        let roots = read(source, &chunk)?;
         documents.extend(roots.into_iter().map(|root| Document { source: Arc::clone(source), root }));
     }
     Ok(documents)
 }
 
 /// The documents of one chunk, with their places in the file.
+fn trees(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Node>, Vec<Diagnostic>> {
+    match plain::read(&source.text, chunk) {
+        Some(root) => Ok(vec![root]),
+        None => parsed(source, chunk),
+    }
+}
+
+/// The documents of one chunk as the full parser reads them.
 ///
 /// The limits on aliases and depth are the parser's own, which keep a small text from becoming a large tree;
 /// the number of values is limited by the length of the text alone.
-fn trees(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Node>, Vec<Diagnostic>> {
+fn parsed(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Node>, Vec<Diagnostic>> {
     let text = chunk.text(&source.text);
     let budget = serde_saphyr::budget! {
         max_events: text.len().max(1_000_000),

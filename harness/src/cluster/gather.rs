@@ -50,8 +50,56 @@ pub(super) struct Given<T> {
 // === impl Parts ===
 
 impl Parts {
+    /// What some objects give, and what is wrong with them.
+    pub(super) fn of(objects: Result<Vec<Manifest>, Vec<Diagnostic>>) -> (Self, Problems) {
+        let (mut parts, mut problems) = (Self::default(), Problems::default());
+        for object in problems.take(objects).unwrap_or_default() {
+            parts.add(&object, &mut problems);
+        }
+        (parts, problems)
+    }
+
+    /// Adds what later objects give.
+    pub(super) fn extend(&mut self, later: Self, problems: &mut Problems) {
+        let Self {
+            namespaces,
+            nodes,
+            pods,
+            workloads,
+            services,
+            slices,
+            owners,
+            policies,
+            ignored,
+            warnings,
+            used,
+        } = later;
+        insert_all(&mut self.namespaces, namespaces, problems);
+        insert_all(&mut self.nodes, nodes, problems);
+        insert_all(&mut self.pods, pods, problems);
+        insert_all(&mut self.workloads, workloads, problems);
+        insert_all(&mut self.services, services, problems);
+        for (service, backends) in slices {
+            self.slices.entry(service).or_default().extend(backends);
+        }
+        self.owners.extend(owners);
+        for (id, (policy, object)) in policies {
+            self.insert_policy(id, policy, object);
+        }
+        for (kind, more) in ignored {
+            match self.ignored.entry(kind) {
+                Entry::Vacant(free) => {
+                    free.insert(more);
+                }
+                Entry::Occupied(mut known) => known.get_mut().count += more.count,
+            }
+        }
+        self.warnings.extend(warnings);
+        self.used.extend(used);
+    }
+
     /// Sorts one object in.
-    pub(super) fn add(&mut self, object: &Manifest, problems: &mut Problems) {
+    fn add(&mut self, object: &Manifest, problems: &mut Problems) {
         if !object.is_mapping() {
             problems.add(Diagnostic::error("an object is a mapping").at(object.locate("")));
             return;
@@ -94,14 +142,18 @@ impl Parts {
     fn policy(&mut self, object: &Manifest, problems: &mut Problems) {
         let Some((id, Some(policy))) = read_policy(object, problems) else { return };
         self.used.extend(id.namespace.clone());
+        self.insert_policy(id, policy, object.clone().unread());
+    }
+
+    fn insert_policy(&mut self, id: PolicyId, policy: Policy, object: Manifest) {
         match self.policies.entry(id) {
             Entry::Vacant(free) => {
-                free.insert((policy, object.clone()));
+                free.insert((policy, object));
             }
             Entry::Occupied(other) if other.get().0 == policy => {}
             Entry::Occupied(mut other) => {
-                self.warnings.push(twice(other.key(), object, &other.get().1));
-                other.insert((policy, object.clone()));
+                self.warnings.push(twice(other.key(), &object, &other.get().1));
+                other.insert((policy, object));
             }
         }
     }
@@ -228,22 +280,41 @@ fn is_unknown_policy(group: &str, kind: &str) -> bool {
         && kind.ends_with("NetworkPolicy")
 }
 
-/// Two files may give the same object when they give it alike.
-fn insert<K: Ord + Clone + NameOf, T: PartialEq>(
+fn insert_all<K: Ord + NameOf, T: PartialEq>(
+    map: &mut BTreeMap<K, Given<T>>,
+    later: BTreeMap<K, Given<T>>,
+    problems: &mut Problems,
+) {
+    for (key, given) in later {
+        insert_given(map, key, given, problems);
+    }
+}
+
+fn insert<K: Ord + NameOf, T: PartialEq>(
     map: &mut BTreeMap<K, Given<T>>,
     key: K,
     part: T,
     object: &Manifest,
     problems: &mut Problems,
 ) {
+    insert_given(map, key, Given { part, object: object.clone().unread() }, problems);
+}
+
+/// Two files may give the same object when they give it alike.
+fn insert_given<K: Ord + NameOf, T: PartialEq>(
+    map: &mut BTreeMap<K, Given<T>>,
+    key: K,
+    given: Given<T>,
+    problems: &mut Problems,
+) {
     match map.entry(key) {
         Entry::Vacant(free) => {
-            free.insert(Given { part, object: object.clone() });
+            free.insert(given);
         }
-        Entry::Occupied(other) if other.get().part == part => {}
+        Entry::Occupied(other) if other.get().part == given.part => {}
         Entry::Occupied(other) => problems.add(
             Diagnostic::error(format!("`{}` is defined twice, and differently", other.key().name()))
-                .at(object.locate("metadata.name"))
+                .at(given.object.locate("metadata.name"))
                 .note(format!("the other definition is at {}", other.get().object.locate("metadata.name"))),
         ),
     }

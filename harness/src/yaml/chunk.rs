@@ -10,7 +10,7 @@ pub(super) struct Chunk {
     /// Bytes of the file.
     pub(super) bytes: Range<usize>,
     /// Lines of the file before it.
-    lines: usize,
+    pub(super) lines: usize,
 }
 
 /// The chunks of a text, in order.

@@ -1,8 +1,8 @@
-//! Objects of manifests: read without places while they are right, and with places once they are not.
+//! Objects of manifests, with the trees that they are read from.
 
 use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserializer;
 
 use super::chunk::{Chunk, chunks};
 use super::node::{Node, Value};
@@ -29,23 +29,18 @@ pub trait Shape: Copy {
 pub struct Manifest {
     source: Arc<Source>,
     origin: Arc<Origin>,
-    /// Path of the object in the document; empty when it is the document.
+    /// Path of the object below its origin; empty when it is the origin.
     path: String,
-    content: Content,
 }
 
-#[derive(Clone, Debug)]
-enum Content {
-    Plain(serde_yaml::Value),
-    Tree(Node),
-}
-
-/// The document that objects come from, which is read with places once somebody asks for one.
+/// What objects come from. The tree is read when somebody asks for a value or a place.
 #[derive(Debug)]
 struct Origin {
     chunk: Chunk,
     /// Number of the document in its chunk, from 0, documents without content not counted.
     document: usize,
+    /// Path of the tree in the document: that of an object in a case.
+    above: String,
     tree: OnceLock<Result<Node, Vec<Diagnostic>>>,
 }
 
@@ -54,23 +49,9 @@ struct Origin {
 /// # Errors
 /// Every document that is not YAML.
 pub fn manifests(source: &Arc<Source>) -> Result<Vec<Manifest>, Vec<Diagnostic>> {
-    let chunks = chunks(&source.text);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let read = |chunks: &[Chunk]| chunks.iter().map(|chunk| of_chunk(source, chunk)).collect::<Vec<_>>();
-    // A thread costs more than a few documents do.
-    let parts: Vec<_> = if chunks.len() < 64 || threads == 1 {
-        read(&chunks)
-    } else {
-        std::thread::scope(|scope| {
-            let parts = chunks.chunks(chunks.len().div_ceil(threads));
-            let workers: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
-            let joined = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
-            joined.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        })
-    };
     let (mut manifests, mut problems) = (Vec::new(), Vec::new());
-    for part in parts {
-        match part {
+    for chunk in chunks(&source.text) {
+        match of_chunk(source, &chunk) {
             Ok(objects) => manifests.extend(objects),
             Err(wrong) => problems.extend(wrong),
         }
@@ -78,55 +59,45 @@ pub fn manifests(source: &Arc<Source>) -> Result<Vec<Manifest>, Vec<Diagnostic>>
     if problems.is_empty() { Ok(manifests) } else { Err(problems) }
 }
 
-fn of_chunk(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Manifest>, Vec<Diagnostic>> {
-    let text = chunk.text(&source.text);
-    // The plain reader would let a small text with many aliases become a large value.
-    let read = (!has_aliases(text)).then(|| {
-        serde_yaml::Deserializer::from_str(text)
-            .map(|document| {
-                let mut value = serde_yaml::Value::deserialize(document)?;
-                value.apply_merge()?;
-                Ok(value)
-            })
-            .filter(|value| !matches!(value, Ok(serde_yaml::Value::Null)))
-            .collect::<Result<Vec<_>, serde_yaml::Error>>()
-    });
-    let contents: Vec<_> = match read {
-        Some(Ok(values)) if !values.iter().any(has_empty_item) => {
-            values.into_iter().map(Content::Plain).collect()
-        }
-        // The tree's reader says what is wrong and where; if it finds nothing wrong, its reading holds.
-        Some(Ok(_) | Err(_)) | None => trees(source, chunk)?.into_iter().map(Content::Tree).collect(),
+/// What `work` makes of the objects of each part of these files, in their order; many parts are shared out between
+/// the cores.
+pub(crate) fn each_manifest<T: Send>(
+    sources: &[Arc<Source>],
+    work: impl Fn(Result<Vec<Manifest>, Vec<Diagnostic>>) -> T + Sync,
+) -> Vec<T> {
+    let parts: Vec<_> = sources
+        .iter()
+        .flat_map(|source| chunks(&source.text).into_iter().map(move |chunk| (source, chunk)))
+        .collect();
+    let read = |parts: &[(&Arc<Source>, Chunk)]| -> Vec<T> {
+        parts.iter().map(|(source, chunk)| work(of_chunk(source, chunk))).collect()
     };
-    let numbered = contents.into_iter().enumerate();
-    Ok(numbered
-        .map(|(document, content)| {
-            let origin = Origin { chunk: chunk.clone(), document, tree: OnceLock::new() };
-            Manifest { source: Arc::clone(source), origin: Arc::new(origin), path: String::new(), content }
-        })
-        .collect())
-}
-
-/// Whether a list in it has an item that is nothing, which the plain reader would take for an empty mapping: in a
-/// policy that is a rule which allows everything.
-fn has_empty_item(value: &serde_yaml::Value) -> bool {
-    match value {
-        serde_yaml::Value::Sequence(items) => items.iter().any(|item| item.is_null() || has_empty_item(item)),
-        serde_yaml::Value::Mapping(mapping) => mapping.values().any(has_empty_item),
-        serde_yaml::Value::Tagged(tagged) => has_empty_item(&tagged.value),
-        serde_yaml::Value::Null
-        | serde_yaml::Value::Bool(_)
-        | serde_yaml::Value::Number(_)
-        | serde_yaml::Value::String(_) => false,
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // A thread costs more than a few documents do.
+    if parts.len() < 64 || threads == 1 {
+        return read(&parts);
     }
+    std::thread::scope(|scope| {
+        let shares = parts.chunks(parts.len().div_ceil(threads));
+        let workers: Vec<_> = shares.map(|share| scope.spawn(|| read(share))).collect();
+        let joined = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
+        joined.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
-/// Whether a text could hold an alias: a star where a value may begin.
-fn has_aliases(text: &str) -> bool {
-    text.match_indices('*').any(|(star, _)| {
-        text[..star].ends_with([' ', '\t', '\n', '[', '{', ',', ':'])
-            && text[star + 1..].starts_with(|next: char| !next.is_whitespace())
-    })
+fn of_chunk(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Manifest>, Vec<Diagnostic>> {
+    let numbered = trees(source, chunk)?.into_iter().enumerate();
+    let manifest = |(document, root)| Manifest {
+        source: Arc::clone(source),
+        origin: Arc::new(Origin {
+            chunk: chunk.clone(),
+            document,
+            above: String::new(),
+            tree: OnceLock::from(Ok(root)),
+        }),
+        path: String::new(),
+    };
+    Ok(numbered.map(manifest).collect())
 }
 
 // === impl Manifest ===
@@ -135,59 +106,47 @@ impl Manifest {
     /// An object inside a case file, at this path.
     #[must_use]
     pub fn inline(source: &Arc<Source>, path: String, node: &Node) -> Self {
-        let chunk = Chunk::whole(&source.text);
-        let origin = Origin { chunk, document: 0, tree: OnceLock::new() };
-        let content = Content::Tree(node.clone());
-        Self { source: Arc::clone(source), origin: Arc::new(origin), path, content }
+        let tree = OnceLock::from(Ok(node.clone()));
+        let origin = Origin { chunk: Chunk::whole(&source.text), document: 0, above: path, tree };
+        Self { source: Arc::clone(source), origin: Arc::new(origin), path: String::new() }
+    }
+
+    /// The same object without its tree, which is read again when somebody asks for it: of ten thousand
+    /// documents hardly one is asked.
+    pub(crate) fn unread(self) -> Self {
+        let Origin { chunk, document, above, tree: _ } = &*self.origin;
+        // Items of a list share one tree, and an object of a case cannot be read without the case.
+        if !self.path.is_empty() || !above.is_empty() {
+            return self;
+        }
+        let origin =
+            Origin { chunk: chunk.clone(), document: *document, above: String::new(), tree: OnceLock::new() };
+        Self { origin: Arc::new(origin), ..self }
     }
 
     /// The text at a path of keys, for example `["metadata", "name"]`.
     #[must_use]
     pub fn text(&self, keys: &[&str]) -> Option<&str> {
-        match &self.content {
-            Content::Plain(value) => {
-                keys.iter().try_fold(value, |value, key| value.get(*key)).and_then(serde_yaml::Value::as_str)
-            }
-            Content::Tree(node) => keys.iter().try_fold(node, |node, key| node.get(key)).and_then(Node::text),
-        }
+        keys.iter().try_fold(self.node().ok()?, |node, key| node.get(key)).and_then(Node::text)
     }
 
     /// The items under a key of the object, for example of a `List`; `None` when there is no list.
     #[must_use]
     pub fn items(&self, key: &str) -> Option<Vec<Self>> {
-        let contents: Vec<_> = match &self.content {
-            Content::Plain(value) => {
-                value.get(key)?.as_sequence()?.iter().cloned().map(Content::Plain).collect()
-            }
-            Content::Tree(node) => match &node.get(key)?.value {
-                Value::Sequence(items) => items.iter().cloned().map(Content::Tree).collect(),
-                Value::Null
-                | Value::Bool(_)
-                | Value::Negative(_)
-                | Value::Integer(_)
-                | Value::Float(_)
-                | Value::Text(_)
-                | Value::Mapping(_)
-                | Value::LeftOut => return None,
-            },
-        };
+        let Value::Sequence(items) = &self.node().ok()?.get(key)?.value else { return None };
         let dot = if self.path.is_empty() { "" } else { "." };
-        let items = contents.into_iter().enumerate().map(|(index, content)| Self {
+        let item = |index| Self {
             source: Arc::clone(&self.source),
             origin: Arc::clone(&self.origin),
             path: format!("{}{dot}{key}[{index}]", self.path),
-            content,
-        });
-        Some(items.collect())
+        };
+        Some((0..items.len()).map(item).collect())
     }
 
     /// Whether it is a mapping, as every object is.
     #[must_use]
     pub fn is_mapping(&self) -> bool {
-        match &self.content {
-            Content::Plain(value) => value.is_mapping(),
-            Content::Tree(node) => matches!(node.value, Value::Mapping(_)),
-        }
+        self.node().is_ok_and(|node| matches!(node.value, Value::Mapping(_)))
     }
 
     /// Reads the object.
@@ -195,24 +154,13 @@ impl Manifest {
     /// # Errors
     /// One diagnostic for each part that does not fit.
     pub fn read<S: Shape>(&self, shape: S) -> Result<S::Output, Vec<Diagnostic>> {
-        let plain = match &self.content {
-            Content::Plain(value) => match shape.deserialize(value) {
-                Ok(read) => return Ok(read),
-                Err(error) => Some(error),
-            },
-            Content::Tree(_) => None,
-        };
         let node = self.node()?;
-        match (shape.deserialize(Reader::of(node)), plain) {
-            (Ok(read), None) => Ok(read),
-            (Err(first), _) => {
-                let errors = node.every_error(first, &|node| shape.deserialize(Reader::of(node)).err());
-                let outer = Path::parse(&self.path);
-                Err(diagnostics_of(&self.source, errors.into_iter().map(|error| error.inside(&outer))))
-            }
-            // The two readers differ, which a test over all cases denies: the stricter one holds.
-            (Ok(_), Some(error)) => Err(vec![Diagnostic::error(error.to_string()).at(self.locate(""))]),
-        }
+        shape.deserialize(Reader::of(node)).map_err(|first| {
+            let errors = node.every_error(first, &|node| shape.deserialize(Reader::of(node)).err());
+            let mut outer = Path::parse(&self.origin.above);
+            outer.0.extend(Path::parse(&self.path).0);
+            diagnostics_of(&self.source, errors.into_iter().map(|error| error.inside(&outer)))
+        })
     }
 
     /// Place of a path below the object, for example `spec.egress[0]`; where the path leaves the object, the
@@ -254,19 +202,12 @@ impl Manifest {
         &self.source
     }
 
-    /// The object with places.
+    /// The object's part of the tree.
     fn node(&self) -> Result<&Node, Vec<Diagnostic>> {
-        if let Content::Tree(node) = &self.content {
-            return Ok(node);
-        }
-        let Origin { chunk, document, tree } = &*self.origin;
+        let Origin { chunk, document, above: _, tree } = &*self.origin;
         let tree = tree.get_or_init(|| {
-            trees(&self.source, chunk)?.into_iter().nth(*document).ok_or_else(|| {
-                vec![
-                    Diagnostic::error("the readers count the documents of this file differently")
-                        .at(chunk.in_file(Place::default()).in_source(&self.source)),
-                ]
-            })
+            let root = trees(&self.source, chunk)?.into_iter().nth(*document);
+            root.ok_or_else(|| vec![Diagnostic::error("a document was there and is not there any more")])
         });
         let root = tree.as_ref().map_err(Clone::clone)?;
         Ok(Path::parse(&self.path).walk(root).1)

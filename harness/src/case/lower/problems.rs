@@ -15,6 +15,11 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// Everything that others found.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The value, or what was wrong with it noted.
     pub(crate) fn take<T>(&mut self, result: Result<T, Vec<Diagnostic>>) -> Option<T> {
         result.map_err(|problems| self.0.extend(problems)).ok()
