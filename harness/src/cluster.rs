@@ -20,7 +20,7 @@ use std::sync::Arc;
 use egret_core::Desired;
 use egret_core::rule::Dialect;
 
-use crate::case::{PolicyLocations, Problems, dialect_of};
+use crate::case::{PolicyLocations, Problems};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
 use crate::yaml::each_manifest;
@@ -79,7 +79,8 @@ pub fn of_sources(sources: &[Arc<Source>], dialect: Option<Dialect>) -> Result<C
                 .help("verdicts leave it out of account")
         }));
     }
-    let dialect = dialect.unwrap_or_else(|| dialect_of(parts.policies.keys().map(|id| &id.kind)));
+    let dialect =
+        dialect.unwrap_or_else(|| Dialect::of_kinds(parts.policies.keys().map(|id| id.kind.as_str())));
     let (policies, objects) =
         parts.policies.into_iter().map(|(id, (policy, object))| ((id.clone(), policy), (id, object))).unzip();
     Ok(Cluster {

@@ -238,6 +238,11 @@ impl Dialect {
     /// Every dialect.
     pub const ALL: [Self; 3] = [Self::Cilium, Self::Cilium119, Self::Kubernetes];
 
+    /// Whose reading holds among policies of these kinds: Cilium's as soon as one of them is Cilium's own.
+    pub fn of_kinds<'a>(mut kinds: impl Iterator<Item = &'a str>) -> Self {
+        if kinds.any(|kind| kind.starts_with("Cilium")) { Self::Cilium } else { Self::Kubernetes }
+    }
+
     /// The word in case files and on the command line.
     #[must_use]
     pub const fn word(self) -> &'static str {

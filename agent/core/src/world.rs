@@ -89,6 +89,8 @@ pub struct Service {
     pub selector: Option<Labels>,
     /// Backends given by hand.
     pub endpoints: Vec<IpAddr>,
+    /// Which of the selected pods take traffic, by primary address; `None`: all of them.
+    pub ready: Option<BTreeSet<IpAddr>>,
     /// Cluster addresses; empty for a headless service.
     pub cluster_ips: Vec<IpAddr>,
     /// Ports of the service.
@@ -161,7 +163,8 @@ impl World {
 
     /// Backends of one service port as addresses and ports, ordered by pod name.
     ///
-    /// A pod without the named target port is left out, as an endpoint controller leaves it out.
+    /// A pod without the named target port is left out, as an endpoint controller leaves it out; so is one that is
+    /// not ready where that is known.
     #[must_use]
     pub fn backends(&self, name: &ObjectName, service: &Service, port: &ServicePort) -> Vec<(IpAddr, u16)> {
         let Some(selector) = &service.selector else {
@@ -188,6 +191,34 @@ impl World {
                 };
                 Some((*pod.addresses.first()?, number))
             })
+            .filter(|(address, _)| service.ready.as_ref().is_none_or(|ready| ready.contains(address)))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ready_pods_take_traffic_where_readiness_is_known() {
+        let labels: Labels = [("app".into(), "web".into())].into();
+        let pod = |last| Pod {
+            labels: labels.clone(),
+            addresses: Vec::from([IpAddr::from([10, 0, 0, last])]),
+            ..Pod::default()
+        };
+        let pods = [("a", pod(1)), ("b", pod(2))];
+        let world = World {
+            pods: pods.into_iter().map(|(name, pod)| (ObjectName::new("x", name), pod)).collect(),
+            ..World::default()
+        };
+        let port =
+            ServicePort { name: None, port: 80, protocol: Protocol::Tcp, target: TargetPort::Number(8080) };
+        let ready = |last: &[u8]| Some(last.iter().map(|last| IpAddr::from([10, 0, 0, *last])).collect());
+        for (ready, backends) in [(None, 2), (ready(&[]), 0), (ready(&[2]), 1), (ready(&[1, 2]), 2)] {
+            let service = Service { selector: Some(labels.clone()), ready, ..Service::default() };
+            assert_eq!(world.backends(&ObjectName::new("x", "web"), &service, &port).len(), backends);
+        }
     }
 }

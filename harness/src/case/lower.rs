@@ -93,7 +93,7 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
     let dialect = match file.dialect {
         Some(DialectWord::Cilium) => Dialect::Cilium,
         Some(DialectWord::Kubernetes) => Dialect::Kubernetes,
-        None => dialect_of(kinds.iter()),
+        None => Dialect::of_kinds(kinds.iter().map(String::as_str)),
     };
     for step in &mut steps {
         step.desired.dialect = dialect;
@@ -112,11 +112,6 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
         steps,
         policies: locations,
     })
-}
-
-/// Whose reading holds where nobody says: Cilium's as soon as one policy is Cilium's own.
-pub(crate) fn dialect_of<'a>(mut kinds: impl Iterator<Item = &'a String>) -> Dialect {
-    if kinds.any(|kind| kind.starts_with("Cilium")) { Dialect::Cilium } else { Dialect::Kubernetes }
 }
 
 fn lower_step(

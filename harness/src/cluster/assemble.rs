@@ -253,5 +253,12 @@ fn service(
             }
         }
     }
-    Service { labels: part.labels.clone(), selector: part.selector.clone(), endpoints, cluster_ips, ports }
+    Service {
+        labels: part.labels.clone(),
+        selector: part.selector.clone(),
+        endpoints,
+        ready: None,
+        cluster_ips,
+        ports,
+    }
 }

@@ -75,6 +75,7 @@ pub(crate) fn world() -> World {
         labels: labels(selector),
         selector: Some(labels(selector)),
         endpoints: Vec::new(),
+        ready: None,
         cluster_ips: vec![ip(address)],
         ports: vec![ServicePort { name: None, port, protocol, target }],
     };

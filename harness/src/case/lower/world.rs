@@ -192,7 +192,7 @@ impl Worldly {
             .iter()
             .map(|port| service_port(port.name.clone(), port.port, port.target_port.as_ref(), port.protocol));
         let (labels, selector) = (Labels::new(), file.selector.clone());
-        Some(Service { labels, selector, endpoints, cluster_ips, ports: ports.collect() })
+        Some(Service { labels, selector, endpoints, ready: None, cluster_ips, ports: ports.collect() })
     }
 
     fn fixed_addresses(&mut self, part: &Given<PodFile>, problems: &mut Problems) -> Vec<IpAddr> {
