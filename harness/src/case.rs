@@ -17,8 +17,7 @@ mod tests;
 pub use check::check;
 pub use load::{bless, find, load, load_file, load_one, wants_bless};
 pub(crate) use lower::{
-    Addresses, DEFAULT_NODE, NAMESPACES, Problems, namespace_labels, protocol, read_policy, reason,
-    service_port,
+    Addresses, DEFAULT_NODE, NAMESPACES, Problems, namespace_labels, protocol, read_policy, service_port,
 };
 pub use schema::json_schema;
 

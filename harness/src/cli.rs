@@ -135,7 +135,7 @@ fn print(text: &str) {
 
 /// Says what of a cluster's objects was passed over or replaced, so that nobody takes it for judged.
 fn say_odd(cluster: &Cluster) {
-    anstream::eprint!("{}", diagnostic::render_all(&cluster.warnings, Style::Coloured));
+    anstream::eprint!("{}", diagnostic::render_first(&cluster.warnings, Style::Coloured));
     say_ignored(cluster);
 }
 
@@ -156,7 +156,7 @@ fn fail(error: &Error) -> Exit {
     match error {
         // Each says for itself what is wrong; the count is news only when there are several.
         Error::Input(diagnostics) => {
-            anstream::eprint!("{}", diagnostic::render_all(diagnostics, Style::Coloured));
+            anstream::eprint!("{}", diagnostic::render_first(diagnostics, Style::Coloured));
             if diagnostics.len() > 1 {
                 anstream::eprintln!("\n{error}");
             }
@@ -164,7 +164,6 @@ fn fail(error: &Error) -> Exit {
         Error::OnlyRefused(_)
         | Error::NotInCase { .. }
         | Error::Several { .. }
-        | Error::Known(_)
         | Error::Subject(_)
         | Error::Write { .. }
         | Error::Inside(_)

@@ -23,7 +23,7 @@ use egret_core::rule::Dialect;
 use crate::case::{PolicyLocations, Problems};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
-use crate::yaml::each_manifest;
+use crate::yaml::sum_manifests;
 use gather::Parts;
 
 /// A cluster that was read.
@@ -65,9 +65,10 @@ pub fn read(paths: &[PathBuf], dialect: Option<Dialect>) -> Result<Cluster, Vec<
 pub fn of_sources(sources: &[Arc<Source>], dialect: Option<Dialect>) -> Result<Cluster, Vec<Diagnostic>> {
     let mut problems = Problems::default();
     let mut parts = Parts::default();
-    for (others, wrong) in each_manifest(sources, Parts::of) {
+    let add = |(parts, problems): &mut (Parts, Problems), objects| parts.add_all(objects, problems);
+    for (more, wrong) in sum_manifests(sources, add) {
         problems.extend(wrong);
-        parts.extend(others, &mut problems);
+        parts.extend(more, &mut problems);
     }
     let world = assemble::world(&parts, &mut problems);
     problems.finish()?;

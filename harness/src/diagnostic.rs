@@ -1,9 +1,14 @@
 //! What is wrong with an input, for a person: the place, the line with a marker, and what to do about it.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
-use crate::source::Location;
+use crate::source::{Location, line_of};
+
+/// Longest line that a message shows, in bytes.
+const LONGEST_LINE: usize = 4096;
+/// Most messages that are drawn; a person reads fewer, and programs ask for JSON.
+const MOST: usize = 100;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -120,11 +125,21 @@ impl Diagnostic {
             title = title.id(code);
         }
         let mut groups = vec![match &self.location {
-            Some(at) => title.element(
-                Snippet::source(at.source.text.as_str())
-                    .path(at.source.path.display().to_string())
-                    .annotation(AnnotationKind::Primary.span(self.marked(at)).label(self.label.as_deref())),
-            ),
+            Some(at) => {
+                let path = at.source.path.display().to_string();
+                // Only the line in question is handed on: the file may have a million.
+                let line = line_of(&at.source.text, at.span.start);
+                let text = at.source.text.get(line.clone()).unwrap_or_default();
+                if text.len() > LONGEST_LINE {
+                    title.element(Origin::path(path).line(at.line).char_column(at.column))
+                } else {
+                    let start = at.span.start - line.start;
+                    let end = (at.span.end.min(line.end) - line.start).max(start);
+                    let end = start + text.get(start..end).unwrap_or_default().trim_end().len();
+                    let mark = AnnotationKind::Primary.span(start..end).label(self.label.as_deref());
+                    title.element(Snippet::source(text).path(path).line_start(at.line).annotation(mark))
+                }
+            }
             None => Group::with_title(title),
         }];
         let help = self.help.iter().map(|help| Group::with_title(Level::HELP.secondary_title(help.as_str())));
@@ -136,12 +151,6 @@ impl Diagnostic {
             Style::Coloured => Renderer::styled(),
         };
         renderer.render(&groups)
-    }
-
-    /// The marked bytes: the span without the line break at its end, and not more than its first line.
-    fn marked(&self, at: &Location) -> std::ops::Range<usize> {
-        let first = at.text().lines().next().unwrap_or_default();
-        at.span.start..at.span.start + first.trim_end().len()
     }
 }
 
@@ -178,11 +187,31 @@ impl Serialize for Diagnostic {
     }
 }
 
+/// Puts messages into the order of their files and places, those without place first; messages of one place keep
+/// their order.
+pub fn sort(diagnostics: &mut [Diagnostic]) {
+    let place = |diagnostic: &Diagnostic| {
+        diagnostic.location.as_ref().map(|at| (at.source.path.clone(), at.span.start))
+    };
+    diagnostics.sort_by_cached_key(place);
+}
+
 /// Several messages as one text, a blank line between them, a line break at the end.
 #[must_use]
 pub fn render_all(diagnostics: &[Diagnostic], style: Style) -> String {
     let texts: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.render(style)).collect();
     if texts.is_empty() { String::new() } else { texts.join("\n\n") + "\n" }
+}
+
+/// The first hundred messages as [`render_all`] draws them, and how many more there are.
+#[must_use]
+pub fn render_first(diagnostics: &[Diagnostic], style: Style) -> String {
+    let (shown, rest) = diagnostics.split_at(diagnostics.len().min(MOST));
+    let mut text = render_all(shown, style);
+    if !rest.is_empty() {
+        text += &format!("\n… and {} more\n", rest.len());
+    }
+    text
 }
 
 /// The valid word that a person most likely meant: at most a third of its letters differ, and not all of them.

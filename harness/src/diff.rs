@@ -18,7 +18,7 @@ use egret_core::ObjectName;
 use egret_core::judge::Cluster;
 use serde::Serialize;
 
-pub use record::{InvalidLine, Recorded, read as read_record};
+pub use record::{InvalidRecord, Recorded, read as read_record};
 
 use crate::case::PolicyLocations;
 use crate::matrix::{Decision, Flow};

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
-use crate::known::InvalidKnown;
 use crate::subject::SubjectError;
 
 /// An expected error of a command.
@@ -36,9 +35,6 @@ pub enum Error {
         /// The cases, in order.
         names: Vec<String>,
     },
-    /// A list of known failures was not understood.
-    #[error(transparent)]
-    Known(#[from] InvalidKnown),
     /// The subject cannot run.
     #[error(transparent)]
     Subject(#[from] SubjectError),
@@ -78,8 +74,8 @@ pub enum Error {
     InvalidRecord {
         /// The file.
         path: PathBuf,
-        /// The first line that is no flow.
-        source: crate::diff::InvalidLine,
+        /// What is wrong, with the line where one is.
+        source: crate::diff::InvalidRecord,
     },
     /// The monitor's socket failed.
     #[error("monitor socket: {0}")]
@@ -98,8 +94,7 @@ impl Error {
             | Self::FlowsOnInput
             | Self::Question(_)
             | Self::Record { .. }
-            | Self::InvalidRecord { .. }
-            | Self::Known(_) => Exit::Usage,
+            | Self::InvalidRecord { .. } => Exit::Usage,
             Self::Subject(_)
             | Self::Write { .. }
             | Self::Inside(_)

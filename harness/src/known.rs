@@ -7,9 +7,14 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::compare::KnownReason;
+use crate::diagnostic::Diagnostic;
+use crate::input::open;
+use crate::source::Source;
+use crate::yaml::{Located, documents};
 
 /// Known failures by case name.
 pub type Known = BTreeMap<String, KnownReason>;
@@ -17,79 +22,46 @@ pub type Known = BTreeMap<String, KnownReason>;
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    case: String,
-    reason: String,
-    link: String,
-}
-
-/// Why a list of known failures was not understood.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidKnown {
-    /// The file is there and cannot be read.
-    #[error("reading `{}`: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// Not YAML, or not a list of `case`, `reason`, `link`.
-    #[error("`{}`: {source}", path.display())]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with line and column.
-        source: serde_yaml::Error,
-    },
-    /// A value is empty.
-    #[error("`{}`: the entry for `{case}` has an empty `{key}`", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-        /// The entry's case.
-        case: String,
-        /// The empty key.
-        key: &'static str,
-    },
-    /// A case is listed twice.
-    #[error("`{}`: `{case}` is listed twice", path.display())]
-    Twice {
-        /// The file.
-        path: PathBuf,
-        /// The case.
-        case: String,
-    },
+    case: Located<String>,
+    reason: Located<String>,
+    link: Located<String>,
 }
 
 /// Reads the list of one subject; a subject without a file has no known failures.
 ///
 /// # Errors
-/// The file cannot be read or understood.
-pub fn read(cases: &Path, subject: &str) -> Result<Known, InvalidKnown> {
+/// The file cannot be read, or everything that is wrong with it.
+pub fn read(cases: &Path, subject: &str) -> Result<Known, Vec<Diagnostic>> {
     let path = cases.join("known").join(format!("{subject}.yaml"));
-    match std::fs::read_to_string(&path) {
-        Ok(text) => parse(&path, &text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Known::new()),
-        Err(source) => Err(InvalidKnown::Read { path, source }),
+    if !path.exists() {
+        return Ok(Known::new());
     }
+    of_source(&open(&path, &path).map_err(|problem| vec![*problem])?)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Known, InvalidKnown> {
-    let path = || path.to_path_buf();
-    let entries: Vec<Entry> =
-        serde_yaml::from_str(text).map_err(|source| InvalidKnown::Shape { path: path(), source })?;
-    let mut known = Known::new();
-    for Entry { case, reason, link } in entries {
-        let empty =
-            [("reason", &reason), ("link", &link)].into_iter().find(|(_, value)| value.trim().is_empty());
-        if let Some((key, _)) = empty {
-            return Err(InvalidKnown::Empty { path: path(), case, key });
-        }
-        if known.insert(case.clone(), KnownReason { reason, link }).is_some() {
-            return Err(InvalidKnown::Twice { path: path(), case });
+/// Reads a list from its text.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn of_source(source: &Arc<Source>) -> Result<Known, Vec<Diagnostic>> {
+    let (mut known, mut problems) = (Known::new(), Vec::new());
+    for document in documents(source)? {
+        for Entry { case, reason, link } in document.read::<Vec<Entry>>()? {
+            let empty = [("reason", &reason), ("link", &link)]
+                .into_iter()
+                .find(|(_, text)| text.value.trim().is_empty());
+            if let Some((key, text)) = empty {
+                let problem = format!("the entry for `{}` has an empty `{key}`", case.value);
+                problems.push(Diagnostic::error(problem).at(text.at.in_source(source)));
+            }
+            let why = KnownReason { reason: reason.value, link: link.value };
+            if known.insert(case.value.clone(), why).is_some() {
+                let problem = format!("`{}` is listed twice", case.value);
+                problems.push(Diagnostic::error(problem).at(case.at.in_source(source)));
+            }
         }
     }
-    Ok(known)
+    if problems.is_empty() { Ok(known) } else { Err(problems) }
 }
 
 #[cfg(test)]
@@ -98,16 +70,28 @@ mod tests {
 
     #[test]
     fn an_entry_needs_all_three() {
-        let parse = |text| parse(Path::new("known/lab.yaml"), text).map_err(|error| error.to_string());
-        let known = parse("- case: a/b\n  reason: slow\n  link: https://x\n").unwrap();
+        let read = |text: &str| {
+            of_source(&Source::new("known/lab.yaml", text)).map_err(|problems| {
+                let at = problems[0].location.as_ref().map(ToString::to_string);
+                format!("{} {}", at.unwrap_or_default(), problems[0].message)
+            })
+        };
+        let known = read("- case: a/b\n  reason: slow\n  link: https://x\n").unwrap();
         assert_eq!(known["a/b"].reason, "slow");
-        assert!(parse("- case: a\n  reason: r\n").unwrap_err().contains("missing field `link`"));
-        assert_eq!(
-            parse("- { case: a, reason: '', link: l }").unwrap_err(),
-            "`known/lab.yaml`: the entry for `a` has an empty `reason`"
-        );
-        let twice = "- { case: a, reason: r, link: l }\n- { case: a, reason: r, link: l }";
-        assert_eq!(parse(twice).unwrap_err(), "`known/lab.yaml`: `a` is listed twice");
+        let wrong = [
+            ("- case: a\n  reason: r\n", "known/lab.yaml:1:3 the key `link` is missing in `[0]`"),
+            (
+                "- { case: a, reason: '', link: l }",
+                "known/lab.yaml:1:22 the entry for `a` has an empty `reason`",
+            ),
+            (
+                "- { case: a, reason: r, link: l }\n- { case: a, reason: r, link: l }",
+                "known/lab.yaml:2:11 `a` is listed twice",
+            ),
+        ];
+        for (text, expected) in wrong {
+            assert_eq!(read(text).unwrap_err(), expected);
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod explain;
 #[cfg(test)]
 mod fake;
 pub mod flows;
+mod input;
 pub mod known;
 mod kubernetes;
 pub mod lint;

@@ -39,6 +39,26 @@ pub struct Place {
     pub end: usize,
 }
 
+/// How many lines end in a text. A line ends as in YAML: at a line feed, at a carriage return, or at both in one.
+pub(crate) fn line_breaks(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let feeds = bytes.iter().filter(|byte| **byte == b'\n').count();
+    // Few texts have any.
+    if !bytes.contains(&b'\r') {
+        return feeds;
+    }
+    let alone = |(at, byte): (usize, &u8)| *byte == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+    feeds + bytes.iter().enumerate().filter(|(at, byte)| alone((*at, byte))).count()
+}
+
+/// The line that a byte stands in, without its end.
+pub(crate) fn line_of(text: &str, byte: usize) -> Range<usize> {
+    let is_break = |letter: char| matches!(letter, '\n' | '\r');
+    let start = text.get(..byte).and_then(|before| before.rfind(is_break)).map_or(0, |at| at + 1);
+    let end = text.get(byte..).and_then(|behind| behind.find(is_break)).map_or(text.len(), |at| byte + at);
+    start..end
+}
+
 // === impl Source ===
 
 impl Source {
@@ -58,7 +78,7 @@ impl Location {
     pub fn part(&self, text: &str, part: Range<usize>) -> Self {
         let whole = self.source.text.get(self.span.clone());
         match text.get(..part.start) {
-            Some(before) if whole == Some(text) && !before.contains('\n') => Self {
+            Some(before) if whole == Some(text) && !before.contains(['\n', '\r']) => Self {
                 source: Arc::clone(&self.source),
                 line: self.line,
                 column: self.column + before.chars().count(),

@@ -15,23 +15,22 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-pub use names::learned;
+pub use names::{learned, of_source as names_of_source};
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 
 use egret_core::Protocol;
 use egret_core::judge::{Cluster, End, Party, Question, SideJudged, SideVerdict};
 use egret_shared::DropReason;
 
 use crate::case::PolicyLocations;
+use crate::input::{LONGEST_LINE, LineRead, read_line};
 use answer::Rendered;
 use line::{Id, Line};
 
 /// Parties and verdicts that are remembered; beyond, all are forgotten, so that memory stays bounded.
 const REMEMBERED: usize = 1 << 20;
-/// Longest line in bytes; what is longer is answered with an error.
-const LONGEST: u64 = 1 << 20;
 /// Bytes of output that are collected while more input is there.
 const BUFFER: usize = 1 << 16;
 
@@ -65,14 +64,11 @@ pub fn answer_lines(
             output.flush()?;
             out.clear();
         }
-        line.clear();
-        if (&mut input).take(LONGEST).read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        let is_cut = line.len() as u64 == LONGEST && line.last() != Some(&b'\n');
-        if is_cut {
-            skip_line(&mut input)?;
-        }
+        let is_cut = match read_line(&mut input, &mut line)? {
+            LineRead::None => break,
+            LineRead::Whole => false,
+            LineRead::Cut => true,
+        };
         let text = line.trim_ascii();
         if text.is_empty() {
             continue;
@@ -87,22 +83,6 @@ pub fn answer_lines(
     output.write_all(&out)?;
     output.flush()?;
     Ok(counts)
-}
-
-fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let (used, ended) = match input.fill_buf()? {
-            [] => return Ok(()),
-            bytes => match bytes.iter().position(|byte| *byte == b'\n') {
-                Some(end) => (end + 1, true),
-                None => (bytes.len(), false),
-            },
-        };
-        input.consume(used);
-        if ended {
-            return Ok(());
-        }
-    }
 }
 
 /// What is known while lines are answered.
@@ -218,7 +198,7 @@ impl Bad {
     }
 
     fn long() -> Self {
-        Self { id: Id::None, error: format!("the line is longer than {} MiB", LONGEST >> 20) }
+        Self { id: Id::None, error: format!("the line is longer than {} MiB", LONGEST_LINE >> 20) }
     }
 
     fn write(&self, out: &mut Vec<u8>) {

@@ -18,7 +18,7 @@ mod tests;
 
 pub use error::{ReadError, Wrong};
 pub use located::{Entries, Located, Short};
-pub(crate) use manifest::each_manifest;
+pub(crate) use manifest::sum_manifests;
 pub use manifest::{Manifest, Shape, manifests};
 pub use node::{Node, Value};
 pub use path::Path;
@@ -28,6 +28,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use chunk::{Chunk, chunks};
+use plain::Quick;
 
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
@@ -57,10 +58,10 @@ pub fn documents_by_parser(source: &Arc<Source>) -> Result<Vec<Document>, Vec<Di
     documents_by(source, parsed)
 }
 
-fn documents_by(
-    source: &Arc<Source>,
-    read: fn(&Arc<Source>, &Chunk) -> Result<Vec<Node>, Vec<Diagnostic>>,
-) -> Result<Vec<Document>, Vec<Diagnostic>> {
+/// One of the two ways to read a chunk.
+type ReadChunk = fn(&Arc<Source>, &Chunk) -> Result<Vec<Node>, Vec<Diagnostic>>;
+
+fn documents_by(source: &Arc<Source>, read: ReadChunk) -> Result<Vec<Document>, Vec<Diagnostic>> {
     let mut documents = Vec::new();
     for chunk in chunks(&source.text) {
         let roots = read(source, &chunk)?;
@@ -69,25 +70,36 @@ fn documents_by(
     Ok(documents)
 }
 
+/// Most values in one document of the plain part, so that memory is bounded: a dump of ten thousand pods has fewer.
+const MOST_VALUES: usize = 3_000_000;
+/// Most values in one document that the full parser reads, which takes ten times as long.
+const MOST_PARSED: usize = 1_000_000;
+/// Most values that the aliases of one document stand for.
+const MOST_ALIASED: usize = 100_000;
+
 /// The documents of one chunk, with their places in the file.
 fn trees(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Node>, Vec<Diagnostic>> {
     match plain::read(&source.text, chunk) {
-        Some(root) => Ok(vec![root]),
-        None => parsed(source, chunk),
+        Quick::Document(root) => Ok(vec![root]),
+        Quick::Nothing => Ok(Vec::new()),
+        Quick::TooMany(place) => Err(vec![error::too_many(MOST_VALUES).at(place.in_source(source))]),
+        Quick::Other => parsed(source, chunk),
     }
 }
 
 /// The documents of one chunk as the full parser reads them.
 ///
-/// The limits on aliases and depth are the parser's own, which keep a small text from becoming a large tree;
-/// the number of values is limited by the length of the text alone.
+/// The limit on depth is the parser's own, those on size keep a small text from becoming a large tree.
 fn parsed(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Node>, Vec<Diagnostic>> {
     let text = chunk.text(&source.text);
     let budget = serde_saphyr::budget! {
-        max_events: text.len().max(1_000_000),
-        max_nodes: text.len().max(250_000),
+        max_events: 2 * MOST_PARSED,
+        max_nodes: MOST_PARSED,
+        max_recorded_anchor_events: MOST_ALIASED,
+        max_recorded_anchor_bytes: 4 << 20,
     };
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false, budget: budget };
+    let aliases = serde_saphyr::alias_limits! { max_total_replayed_events: MOST_ALIASED };
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false, budget: budget, alias_limits: aliases };
     let mut roots = serde_saphyr::from_multiple_with_options::<Node>(text, options)
         .map_err(|error| vec![error::of_parser(source, chunk, &error)])?;
     roots.iter_mut().for_each(|root| root.each_place(&|place| *place = chunk.in_file(*place)));

@@ -34,7 +34,6 @@ use crate::yaml::{Document, Located, Manifest, Short, documents, manifests};
 pub(crate) use address::Addresses;
 use expect::Around;
 pub(super) use files::Files;
-pub(crate) use files::reason;
 use parts::Parts;
 use policy::Policies;
 pub(super) use policy::check_policy;

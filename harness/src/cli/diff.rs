@@ -1,5 +1,7 @@
 //! `egret diff OLD NEW`: which flows a change changes.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::PathBuf;
 
 use egret_core::fqdn::Names;
@@ -89,10 +91,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
     let difference = match &arguments.flows {
         None => compare(old, new, &arguments.ports),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| Error::Record { path: path.clone(), source })?;
-            let record =
-                read_record(&text).map_err(|source| Error::InvalidRecord { path: path.clone(), source })?;
+            let file = File::open(path).map_err(|source| Error::Record { path: path.clone(), source })?;
+            let record = read_record(BufReader::new(file))
+                .map_err(|source| Error::InvalidRecord { path: path.clone(), source })?;
             Difference::of_record(old, new, &record)
         }
     };

@@ -57,7 +57,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Error> {
     let chosen = subject::choose(arguments.subject, LabOptions { patient: arguments.patient })?;
     let options = Options {
         require: arguments.require.into_iter().collect::<BTreeSet<_>>(),
-        known: known::read(&arguments.cases, chosen.subject.name())?,
+        known: known::read(&arguments.cases, chosen.subject.name()).map_err(Error::Input)?,
     };
     let artifacts = match arguments.artifacts {
         Some(folder) => Artifacts::All(folder),

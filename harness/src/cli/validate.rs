@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::DialectWord;
-use crate::diagnostic::{Diagnostic, Severity, Style, render_all};
+use crate::diagnostic::{Diagnostic, Severity, Style, render_first, sort};
 use crate::error::{Error, count};
 use crate::exit::Exit;
 use crate::report::findings;
@@ -64,13 +64,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
     if !arguments.files.is_empty() {
         checked.cluster(&arguments.files, arguments.dialect);
     }
-    let Checked { documents, findings } = checked;
+    let Checked { documents, mut findings } = checked;
+    sort(&mut findings);
     let errors = findings::count(&findings, Severity::Error);
     let warnings = findings.len() - errors;
     match arguments.format {
         Format::Human if errors > 0 && warnings == 0 => return Err(Error::Input(findings)),
         Format::Human => {
-            anstream::eprint!("{}", render_all(&findings, Style::Coloured));
+            anstream::eprint!("{}", render_first(&findings, Style::Coloured));
             let mut line = format!("{} right", count(documents, "document"));
             if warnings > 0 {
                 line += &format!(", {}", count(warnings, "warning"));

@@ -50,13 +50,15 @@ pub(super) struct Given<T> {
 // === impl Parts ===
 
 impl Parts {
-    /// What some objects give, and what is wrong with them.
-    pub(super) fn of(objects: Result<Vec<Manifest>, Vec<Diagnostic>>) -> (Self, Problems) {
-        let (mut parts, mut problems) = (Self::default(), Problems::default());
+    /// Sorts the objects of a document in.
+    pub(super) fn add_all(
+        &mut self,
+        objects: Result<Vec<Manifest>, Vec<Diagnostic>>,
+        problems: &mut Problems,
+    ) {
         for object in problems.take(objects).unwrap_or_default() {
-            parts.add(&object, &mut problems);
+            self.add(&object, problems);
         }
-        (parts, problems)
     }
 
     /// Adds what later objects give.

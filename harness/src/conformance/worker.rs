@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::case::Loaded;
+use crate::diagnostic::{Style, render_all};
 use crate::event::CaseReport;
 use crate::flows::Recorder;
 use crate::flows::artifacts::Artifacts;
@@ -103,7 +104,8 @@ impl Plan {
 
     fn suite(&self) -> Result<Suite, String> {
         let chosen = subject::choose(self.kind, LabOptions::default()).map_err(|error| error.to_string())?;
-        let known = known::read(&self.folder, chosen.subject.name()).map_err(|error| error.to_string())?;
+        let known = known::read(&self.folder, chosen.subject.name())
+            .map_err(|problems| render_all(&problems, Style::Plain))?;
         let model = (!chosen.is_model).then(Model::boxed);
         Ok(Suite::new(chosen.subject, model, Options { known, ..Options::default() }))
     }

@@ -1,5 +1,6 @@
 //! Flows that were recorded, as verdict lines or as Hubble exports them, asked again under both versions.
 
+use std::io::BufRead;
 use std::net::IpAddr;
 
 use egret_core::judge::{Cluster, Party, Question};
@@ -8,6 +9,7 @@ use serde::Deserialize;
 
 use super::{Change, Collected, Count, Difference, Effect, Outcome, Version, workload_of};
 use crate::case::PolicyLocations;
+use crate::input::{LONGEST_LINE, LineRead, read_line};
 use crate::matrix::{Decision, traffic_text};
 use crate::workload::workload;
 
@@ -37,14 +39,20 @@ struct Named {
     workload: Option<String>,
 }
 
-/// A line that is no flow.
+/// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("line {line}: {problem}")]
-pub struct InvalidLine {
-    /// Line, from 1.
-    pub line: usize,
-    /// What is wrong.
-    pub problem: String,
+pub enum InvalidRecord {
+    /// A line that is no flow.
+    #[error("line {line}: {problem}")]
+    Line {
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Reading failed.
+    #[error(transparent)]
+    Read(#[from] std::io::Error),
 }
 
 /// A line of `egret verdict`, as it goes in or with the answer beside it.
@@ -127,15 +135,28 @@ struct WorkloadName {
     name: String,
 }
 
-/// Reads a record, one JSON object a line; empty lines count for nothing.
+/// Reads a record, one JSON object a line; empty lines count for nothing. Only what is compared is kept, so that a
+/// record may be larger than memory.
 ///
 /// # Errors
 /// The first line that is neither form.
-pub fn read(text: &str) -> Result<Vec<Recorded>, InvalidLine> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(at, line)| self::line(line).map_err(|problem| InvalidLine { line: at + 1, problem }))
-        .collect()
+pub fn read(mut input: impl BufRead) -> Result<Vec<Recorded>, InvalidRecord> {
+    let (mut record, mut bytes) = (Vec::new(), Vec::new());
+    for number in 1.. {
+        let is_cut = match read_line(&mut input, &mut bytes)? {
+            LineRead::None => break,
+            LineRead::Whole => false,
+            LineRead::Cut => true,
+        };
+        let read = match std::str::from_utf8(&bytes) {
+            _ if is_cut => Err(format!("longer than {} MiB", LONGEST_LINE >> 20)),
+            Err(_) => Err("not UTF-8".to_owned()),
+            Ok(text) if text.trim().is_empty() => continue,
+            Ok(text) => line(text),
+        };
+        record.push(read.map_err(|problem| InvalidRecord::Line { line: number, problem })?);
+    }
+    Ok(record)
 }
 
 fn line(text: &str) -> Result<Recorded, String> {

@@ -8,9 +8,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use egret_agent::AgentError;
+use egret_core::World;
 use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Probe};
-use egret_core::World;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;

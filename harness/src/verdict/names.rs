@@ -1,11 +1,12 @@
 //! Learned names from a file: `api.github.com: [140.82.121.6]`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use egret_core::fqdn::Names;
 
-use crate::case::reason;
 use crate::diagnostic::Diagnostic;
+use crate::input::open;
 use crate::source::Source;
 use crate::yaml::{Entries, Located, documents};
 
@@ -14,13 +15,17 @@ use crate::yaml::{Entries, Located, documents};
 /// # Errors
 /// Everything that is wrong with the file.
 pub fn learned(path: &Path) -> Result<Names, Vec<Diagnostic>> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        vec![Diagnostic::error(format!("cannot read `{}`: {}", path.display(), reason(&error)))]
-    })?;
-    let source = Source::new(path, text);
+    of_source(&open(path, path).map_err(|problem| vec![*problem])?)
+}
+
+/// Reads the same from its text.
+///
+/// # Errors
+/// As for [`learned`].
+pub fn of_source(source: &Arc<Source>) -> Result<Names, Vec<Diagnostic>> {
     let mut names = Names::default();
     let mut problems = Vec::new();
-    for document in documents(&source)? {
+    for document in documents(source)? {
         let entries: Entries<Vec<Located<String>>> = document.read()?;
         for (name, addresses) in entries.0 {
             let mut parsed = Vec::new();
@@ -29,7 +34,7 @@ pub fn learned(path: &Path) -> Result<Names, Vec<Diagnostic>> {
                     Ok(address) => parsed.push(address),
                     Err(_) => problems.push(
                         Diagnostic::error(format!("`{}` is not an address", address.value))
-                            .at(address.at.in_source(&source)),
+                            .at(address.at.in_source(source)),
                     ),
                 }
             }

@@ -20,8 +20,8 @@ pub(super) struct Chunk {
 /// the document before or behind them.
 pub(super) fn chunks(text: &str) -> Vec<Chunk> {
     let mut chunks = Vec::new();
-    let (mut start, mut first_line, mut offset) = (0, 0, 0);
-    for (number, line) in text.split_inclusive('\n').enumerate() {
+    let (mut start, mut first_line, mut offset, mut number) = (0, 0, 0, 0);
+    for line in text.split_inclusive(['\n', '\r']) {
         if line.starts_with('%') || is_mark(line, "...") {
             return vec![Chunk::whole(text)];
         }
@@ -30,6 +30,10 @@ pub(super) fn chunks(text: &str) -> Vec<Chunk> {
             (start, first_line) = (offset, number);
         }
         offset += line.len();
+        // A carriage return and a line feed end one line together.
+        if !(line.ends_with('\r') && text[offset..].starts_with('\n')) {
+            number += 1;
+        }
     }
     chunks.push(Chunk { bytes: start..text.len(), lines: first_line });
     chunks

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de;
+use serde_saphyr::budget::BudgetBreach;
 
+use super::MOST_PARSED;
 use super::chunk::Chunk;
 use super::node::place_of;
 use super::path::{Path, Segment};
 use crate::diagnostic::Diagnostic;
-use crate::source::{Place, Source};
+use crate::source::{Place, Source, line_of};
 
 /// A part of a document that does not fit its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,14 +56,6 @@ pub enum Wrong {
 
 /// The parser's own error, with its place.
 pub(super) fn of_parser(source: &Arc<Source>, chunk: &Chunk, error: &serde_saphyr::Error) -> Diagnostic {
-    let text = error.without_snippet().to_string();
-    // The parser repeats the place behind its message and names its own options; both say nothing here.
-    let text = text.split(" at line ").next().unwrap_or_default();
-    let text = text.split(", set DuplicateKeyPolicy").next().unwrap_or_default();
-    let text = match text.strip_prefix("duplicate mapping key: ") {
-        Some(key) => format!("the key `{key}` stands twice in one mapping"),
-        None => format!("this is not YAML: {text}"),
-    };
     let place = match error.location() {
         Some(location) => {
             let mut place = place_of(location);
@@ -75,12 +69,65 @@ pub(super) fn of_parser(source: &Arc<Source>, chunk: &Chunk, error: &serde_saphy
         }
         None => Place { line: 1, column: 1, start: 0, end: 0 },
     };
-    Diagnostic::error(text).at(chunk.in_file(place).in_source(source))
+    words(error.without_snippet()).at(chunk.in_file(place).in_source(source))
+}
+
+/// A document with more values than may be.
+pub(super) fn too_many(most: usize) -> Diagnostic {
+    Diagnostic::error(format!("this document has more than {most} values"))
+        .help("give its objects in several documents, with a line `---` between them")
+}
+
+/// What the parser found.
+fn words(error: &serde_saphyr::Error) -> Diagnostic {
+    let text = error.to_string();
+    let too_deep = || {
+        Diagnostic::error("too many lists and mappings stand inside each other here")
+            .help("no object is that deep: look for a bracket or an indentation that is not meant")
+    };
+    let too_large = || {
+        Diagnostic::error("the aliases of this document stand for too much")
+            .help("write out what they stand for, and only where it is needed")
+    };
+    if let serde_saphyr::Error::Budget { breach, .. } = error {
+        return if matches!(breach, BudgetBreach::Depth { .. }) {
+            too_deep()
+        } else if matches!(breach, BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }) {
+            too_many(MOST_PARSED)
+        } else if matches!(breach, BudgetBreach::Documents { .. }) {
+            Diagnostic::error("too many documents of this file end with `...`")
+                .help("take these lines out: `---` alone begins a document")
+        } else {
+            // All further limits are on what anchors, aliases and merge keys bring.
+            too_large()
+        };
+    }
+    if text.contains("recursion limit exceeded") {
+        return too_deep();
+    }
+    // Where an alias is read, the parser wraps the reason into a text.
+    if text.contains("budget breached") || text.contains("alias replay") {
+        return too_large();
+    }
+    // The parser repeats the place behind its message and names its own options; both say nothing here.
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let text = text.split(", set DuplicateKeyPolicy").next().unwrap_or_default();
+    Diagnostic::error(match text.strip_prefix("duplicate mapping key: ") {
+        Some(key) => format!("the key `{key}` stands twice in one mapping"),
+        None => format!("this is not YAML: {text}"),
+    })
 }
 
 /// Byte offset of a line and a column of characters, both from 1.
 pub(super) fn offset_of(text: &str, line: usize, column: usize) -> usize {
-    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let mut start = 0;
+    for _ in 1..line {
+        let end = line_of(text, start).end;
+        start = end + if text[end..].starts_with("\r\n") { 2 } else { 1 };
+        if start >= text.len() {
+            return text.len();
+        }
+    }
     let inside = text[start..].char_indices().nth(column.saturating_sub(1));
     inside.map_or(text.len(), |(offset, _)| start + offset)
 }

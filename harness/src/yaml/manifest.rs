@@ -10,7 +10,7 @@ use super::path::Path;
 use super::reader::Reader;
 use super::{diagnostics_of, trees};
 use crate::diagnostic::Diagnostic;
-use crate::source::{Location, Place, Source};
+use crate::source::{Location, Place, Source, line_of};
 
 /// How an object is read: a type that is known only at run time, such as a policy of one of several kinds.
 pub trait Shape: Copy {
@@ -59,29 +59,31 @@ pub fn manifests(source: &Arc<Source>) -> Result<Vec<Manifest>, Vec<Diagnostic>>
     if problems.is_empty() { Ok(manifests) } else { Err(problems) }
 }
 
-/// What `work` makes of the objects of each part of these files, in their order; many parts are shared out between
-/// the cores.
-pub(crate) fn each_manifest<T: Send>(
+/// Takes the objects of these files into sums, in their order: one sum for each core that has a share.
+/// What a part cannot be read for is handed to `add` in its place.
+pub(crate) fn sum_manifests<T: Default + Send>(
     sources: &[Arc<Source>],
-    work: impl Fn(Result<Vec<Manifest>, Vec<Diagnostic>>) -> T + Sync,
+    add: impl Fn(&mut T, Result<Vec<Manifest>, Vec<Diagnostic>>) + Sync,
 ) -> Vec<T> {
     let parts: Vec<_> = sources
         .iter()
         .flat_map(|source| chunks(&source.text).into_iter().map(move |chunk| (source, chunk)))
         .collect();
-    let read = |parts: &[(&Arc<Source>, Chunk)]| -> Vec<T> {
-        parts.iter().map(|(source, chunk)| work(of_chunk(source, chunk))).collect()
+    let sum = |parts: &[(&Arc<Source>, Chunk)]| {
+        let mut sum = T::default();
+        parts.iter().for_each(|(source, chunk)| add(&mut sum, of_chunk(source, chunk)));
+        sum
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // A thread costs more than a few documents do.
     if parts.len() < 64 || threads == 1 {
-        return read(&parts);
+        return vec![sum(&parts)];
     }
     std::thread::scope(|scope| {
         let shares = parts.chunks(parts.len().div_ceil(threads));
-        let workers: Vec<_> = shares.map(|share| scope.spawn(|| read(share))).collect();
+        let workers: Vec<_> = shares.map(|share| scope.spawn(|| sum(share))).collect();
         let joined = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
-        joined.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        joined.map(|sum| sum.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 
@@ -183,8 +185,7 @@ impl Manifest {
         let (key, value) = Path::parse(path).walk(node);
         let start = key.start.min(value.at.start);
         let line = if key.start < value.at.start { key.line } else { value.at.line };
-        let start =
-            self.source.text.get(..start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let start = line_of(&self.source.text, start).start;
         Place { line, column: 1, start, end: value.end() }.in_source(&self.source)
     }
 

@@ -10,6 +10,9 @@ use super::path::{Path, Segment};
 use super::reader::Reader;
 use crate::source::Place;
 
+/// Most errors that are looked for in one object: each further one means to read it once more.
+const MOST_ERRORS: usize = 50;
+
 /// One value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -112,7 +115,7 @@ impl Node {
         let mut removed: Vec<Path> = Vec::new();
         let mut errors = Vec::new();
         let mut next = Some(first);
-        while let Some(error) = next {
+        while let Some(error) = next.take_if(|_| errors.len() < MOST_ERRORS) {
             // A field that is missing because its value was wrong or its key misspelt is not another error.
             let culprit = error.culprit();
             let is_consequence =

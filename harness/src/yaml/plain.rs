@@ -2,7 +2,7 @@
 //!
 //! What is read here, the full parser reads alike, value for value and place for place; tests and a fuzz target
 //! hold the two against each other. Everything else is left to it: anchors, tags, block scalars, texts over
-//! several lines, tabs, letters beyond ASCII, whatever is a matter of interpretation, and every error.
+//! several lines, tabs, odd letters, whatever is a matter of interpretation, and every error.
 
 mod scalar;
 #[cfg(test)]
@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use super::MOST_VALUES;
 use super::chunk::Chunk;
 use super::node::{Node, Value};
 use crate::source::Place;
@@ -20,35 +21,60 @@ const DEEPEST: usize = 48;
 /// Keys of a mapping that are compared each with each.
 const FEW: usize = 16;
 
-/// The document of a chunk that holds one; `None` when it is not of the plain part.
-pub(super) fn read(file: &str, chunk: &Chunk) -> Option<Node> {
-    let text = file.get(..chunk.bytes.end)?.as_bytes();
-    let own = text.get(chunk.bytes.clone())?;
-    if !own.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
-        return None;
+/// What the quick pass makes of a chunk.
+pub(super) enum Quick {
+    /// Its only document.
+    Document(Node),
+    /// A chunk without content.
+    Nothing,
+    /// There are more than [`MOST_VALUES`] values; the place of the first that is too many.
+    TooMany(Place),
+    /// The chunk is not of the plain part.
+    Other,
+}
+
+/// Reads a chunk that holds at most one document.
+pub(super) fn read(file: &str, chunk: &Chunk) -> Quick {
+    let own = chunk.text(file);
+    let text = file.get(..chunk.bytes.end).unwrap_or_default().as_bytes();
+    if own.bytes().any(|byte| byte < b' ' && byte != b'\n' || byte == 0x7f)
+        || (!own.is_ascii() && own.contains(is_odd))
+    {
+        return Quick::Other;
     }
     let (at, line) = (chunk.bytes.start, chunk.lines + 1);
-    let mut pass = Pass { text, at, line, start: at, indent: None, depth: 0 };
-    if own.starts_with(b"---") {
+    let is_ascii = own.is_ascii();
+    let mut pass =
+        Pass { text, is_ascii, counted: (0, 0), at, line, start: at, indent: None, depth: 0, values: 0 };
+    let begun = if own.starts_with("---") {
         pass.at += 3;
-        pass.end_line()?;
+        pass.end_line()
     } else {
-        pass.to_content()?;
-    }
-    let root = match pass.byte()? {
-        b'{' | b'[' => {
-            let root = pass.flow(None)?;
-            pass.end_line()?;
-            root
-        }
-        _ => pass.block()?,
+        pass.next_content()
     };
-    pass.indent.is_none().then_some(root)
+    match (begun, pass.byte()) {
+        (None, _) => Quick::Other,
+        (Some(()), None) => Quick::Nothing,
+        (Some(()), Some(_)) => match pass.document() {
+            Some(root) => Quick::Document(root),
+            None if pass.values > MOST_VALUES => Quick::TooMany(pass.place(pass.at, pass.at + 1)),
+            None => Quick::Other,
+        },
+    }
+}
+
+/// Letters that YAML refuses, or that some take for a line's end.
+fn is_odd(letter: char) -> bool {
+    matches!(letter, '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// A pass over one document. Every function gives `None` where the plain part ends.
 struct Pass<'a> {
     text: &'a [u8],
+    /// Every letter is one byte.
+    is_ascii: bool,
+    /// Where letters were counted last, and how many of that line stand before.
+    counted: (usize, usize),
     /// Next byte.
     at: usize,
     /// Line of the next byte, from 1.
@@ -60,6 +86,8 @@ struct Pass<'a> {
     indent: Option<usize>,
     /// Collections around the next byte.
     depth: usize,
+    /// Items and entries so far.
+    values: usize,
 }
 
 // === impl Pass: lines ===
@@ -78,9 +106,29 @@ impl Pass<'_> {
         self.at - self.start
     }
 
-    /// The bytes from `start`, on this line, up to `end`.
-    fn place(&self, start: usize, end: usize) -> Place {
-        Place { line: self.line, column: start - self.start + 1, start, end }
+    /// The bytes from `start`, on this line, up to `end`. Places of one line are asked for in their order.
+    fn place(&mut self, start: usize, end: usize) -> Place {
+        if self.is_ascii {
+            return Place { line: self.line, column: start - self.start + 1, start, end };
+        }
+        let (counted, letters) = if self.counted.0 < self.start { (self.start, 0) } else { self.counted };
+        let more = self.text.get(counted..start).unwrap_or_default();
+        // Every byte but those that go on with a letter.
+        let letters = letters + more.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        self.counted = (start, letters);
+        Place { line: self.line, column: letters + 1, start, end }
+    }
+
+    /// The whole document, at its first byte.
+    fn document(&mut self) -> Option<Node> {
+        let root = if matches!(self.byte()?, b'{' | b'[') {
+            let root = self.flow(None)?;
+            self.end_line()?;
+            root
+        } else {
+            self.block()?
+        };
+        self.indent.is_none().then_some(root)
     }
 
     fn skip_blanks(&mut self) {
@@ -116,11 +164,11 @@ impl Pass<'_> {
 
     /// Ends a line, and goes on to the next that has content.
     fn end_line(&mut self) -> Option<()> {
-        if self.is_line_over() { self.to_content() } else { None }
+        if self.is_line_over() { self.next_content() } else { None }
     }
 
     /// From a line's beginning to the next content.
-    fn to_content(&mut self) -> Option<()> {
+    fn next_content(&mut self) -> Option<()> {
         while self.at < self.text.len() {
             if self.is_line_over() {
                 continue;
@@ -193,6 +241,7 @@ impl Pass<'_> {
         self.enter()?;
         let mut items = Vec::new();
         loop {
+            self.count()?;
             items.push(self.behind_mark(column, true)?);
             if self.indent != Some(column) || !self.is_mark(b'-') {
                 break;
@@ -213,6 +262,7 @@ impl Pass<'_> {
                 return None;
             }
             let (name, at) = key.key()?;
+            self.count()?;
             entries.push((name, at, self.behind_mark(column, false)?));
             if self.indent != Some(column) {
                 break;
@@ -221,6 +271,12 @@ impl Pass<'_> {
         }
         self.depth -= 1;
         of_entries(entries)
+    }
+
+    /// Counts an item or an entry; the full parser says when there are too many.
+    fn count(&mut self) -> Option<()> {
+        self.values += 1;
+        (self.values <= MOST_VALUES).then_some(())
     }
 
     fn enter(&mut self) -> Option<()> {
@@ -248,6 +304,7 @@ impl Pass<'_> {
             return Some(Node { value, at: open });
         }
         loop {
+            self.count()?;
             if is_list {
                 items.push(self.flow_value(around)?);
             } else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::problems::Problems;
 use crate::diagnostic::Diagnostic;
+use crate::input::open;
 use crate::source::{Location, Source};
 
 /// Shared worlds that come with Egret, so that a case in any folder can use them.
@@ -27,10 +28,7 @@ impl Files {
     /// # Errors
     /// What the operating system says, as one diagnostic without place.
     pub(in crate::case) fn read(&self, path: &Path) -> Result<Arc<Source>, Vec<Diagnostic>> {
-        match std::fs::read_to_string(self.base.join(path)) {
-            Ok(text) => Ok(Source::new(path, text)),
-            Err(error) => Err(vec![Diagnostic::error(format!("cannot read `{}`: {error}", path.display()))]),
-        }
+        open(&self.base.join(path), path).map_err(|problem| vec![*problem])
     }
 
     /// Reads a file that stands beside another one; `at` is where it is named.
@@ -42,16 +40,23 @@ impl Files {
         problems: &mut Problems,
     ) -> Option<Arc<Source>> {
         let folder = source.path.parent().unwrap_or(Path::new(""));
-        match std::fs::read_to_string(self.base.join(folder).join(name)) {
-            Ok(text) => Some(Source::new(folder.join(name), text)),
-            Err(error) => {
+        let shown = folder.join(name);
+        let path = self.base.join(&shown);
+        match open(&path, &shown) {
+            Ok(source) => Some(source),
+            // What is there speaks for itself.
+            Err(problem) if path.exists() => {
+                problems.add(if problem.location.is_some() { *problem } else { problem.at(at) });
+                None
+            }
+            Err(_) => {
                 let named = Path::new(name);
                 let near = folder.join(named.parent().unwrap_or(Path::new("")));
                 let others = self.names(&near).into_iter().filter(|other| !source.path.ends_with(other));
                 let there: Vec<_> =
                     others.map(|other| named.with_file_name(other).display().to_string()).collect();
                 problems.add(
-                    Diagnostic::error(format!("cannot read `{name}`: {}", reason(&error)))
+                    Diagnostic::error(format!("cannot read `{name}`: there is no such file"))
                         .at(at)
                         .nearest(name, &there),
                 );
@@ -65,9 +70,9 @@ impl Files {
         let built_in = BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map(|(_, text)| *text);
         let folder = self.root.join("worlds");
         let path = folder.join(format!("{name}.yaml"));
-        let own = std::fs::read_to_string(self.base.join(&path)).ok();
+        let own = open(&self.base.join(&path), &path).ok();
         match (own, built_in) {
-            (Some(own), Some(built_in)) if own != built_in => {
+            (Some(own), Some(built_in)) if own.text != built_in => {
                 problems.add(
                     Diagnostic::error(format!(
                         "the shared world `{name}` is built in, and this folder has another"
@@ -77,7 +82,7 @@ impl Files {
                 );
                 None
             }
-            (Some(text), _) => Some(Source::new(path, text)),
+            (Some(own), _) => Some(own),
             (None, Some(text)) => Some(Source::new(format!("<built in>/{name}.yaml"), text)),
             (None, None) => {
                 let own = self.names(&folder).into_iter();
@@ -100,14 +105,5 @@ impl Files {
         let mut names: Vec<_> = names.filter(|name| name.ends_with(".yaml") && name != "case.yaml").collect();
         names.sort();
         names
-    }
-}
-
-/// The reason without the number that the operating system adds.
-pub(crate) fn reason(error: &std::io::Error) -> String {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        "there is no such file".to_owned()
-    } else {
-        error.to_string()
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that is wrong with a case, collected, so that one run reports it all.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, sort};
 use crate::source::Location;
 
 /// What has been found so far.
@@ -60,10 +60,7 @@ impl Problems {
     /// All of them in the order of the files, each once.
     pub(crate) fn finish(self) -> Result<(), Vec<Diagnostic>> {
         let mut problems = self.0;
-        // Stable: files stay in the order in which they were read.
-        problems.sort_by_key(|problem| {
-            problem.location.as_ref().map(|at| (at.source.path.clone(), at.span.start))
-        });
+        sort(&mut problems);
         problems.dedup();
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

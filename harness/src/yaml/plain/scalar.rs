@@ -72,7 +72,7 @@ impl Pass<'_> {
             self.at += 1;
             let rest = self.text.get(self.at..)?;
             let length = rest.iter().position(|byte| matches!(byte, b'\'' | b'\n'))?;
-            text += ascii(rest.get(..length)?)?;
+            text += utf8(rest.get(..length)?)?;
             self.at += length;
             if self.byte() == Some(b'\n') {
                 return None;
@@ -91,7 +91,7 @@ impl Pass<'_> {
         loop {
             let rest = self.text.get(self.at..)?;
             let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n'))?;
-            text += ascii(rest.get(..length)?)?;
+            text += utf8(rest.get(..length)?)?;
             self.at += length + 1;
             match rest.get(length)? {
                 b'"' => return Some(text),
@@ -144,13 +144,13 @@ impl Pass<'_> {
             length = at;
             break;
         }
-        let text = ascii(rest.get(..length)?)?.trim_end_matches(' ');
+        let text = utf8(rest.get(..length)?)?.trim_end_matches(' ');
         self.at += text.len();
         Some(text)
     }
 }
 
-fn ascii(bytes: &[u8]) -> Option<&str> {
+fn utf8(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
@@ -173,7 +173,7 @@ fn meaning(text: &str) -> Option<Value> {
             };
             text.contains('/') || text.matches('.').count() > 1 || text.bytes().any(is_foreign)
         }
-        b'-' => !text.bytes().nth(1).is_none_or(|byte| byte.is_ascii_digit() || b"iInN".contains(&byte)),
+        b'-' => !text.as_bytes().get(1).is_none_or(|byte| byte.is_ascii_digit() || b"iInN".contains(byte)),
         b'a'..=b'z' | b'A'..=b'Z' => match text {
             "true" => return Some(Value::Bool(true)),
             "false" => return Some(Value::Bool(false)),
@@ -182,7 +182,7 @@ fn meaning(text: &str) -> Option<Value> {
                 .iter()
                 .any(|word| text.eq_ignore_ascii_case(word)),
         },
-        b'/' | b'_' | b'$' | b'(' | b'^' => true,
+        b'/' | b'_' | b'$' | b'(' | b'^' | 0x80.. => true,
         _ => false,
     };
     is_text.then(|| Value::Text(text.to_owned()))
