@@ -87,7 +87,7 @@ impl Drafts {
             rule: Number::DEFAULT_DENY,
         };
         // Default deny is what remains where nothing matches, and must be said where something later would
-        // match: after a rule that passes. Such a drop carries reason 181, as a rule's would.
+        // match: after a rule that passes.
         if default_deny {
             ranked.push(([floor.precedence, 0, 0], Identity::ANY, Traffic::Any, floor));
         }

@@ -91,14 +91,13 @@ fn flat<'a>(
     }
     let own_node = &desired.world.nodes[NODE].addresses;
     let is_own_node = direction == Direction::Ingress && own_node.contains(&peer);
-    let mut passed = false;
     for tier in [Tier::Admin { priority: 0 }, Tier::Normal, Tier::Baseline { priority: 0 }] {
         if tier != Tier::Normal && tier != (Tier::Admin { priority: 0 }) && !because.is_empty() {
             break;
         }
         let of_tier: Vec<&Match<'_>> = matches.iter().filter(|found| found.tier == tier).collect();
         match first(&of_tier) {
-            Some((Verdict::Forwarded, authors)) if authors.is_empty() => passed = true,
+            Some((Verdict::Forwarded, authors)) if authors.is_empty() => {}
             Some((verdict, authors)) => {
                 let open = because.is_empty() || is_own_node;
                 let inspections = if open { vec![] } else { inspections(&of_tier) };
@@ -113,10 +112,8 @@ fn flat<'a>(
     } else if is_own_node {
         Flat { verdict: Verdict::Forwarded, authors: vec![Author::Kubelet], inspections }
     } else {
-        // After a rule that passes, default deny has a row of its own, which drops like a rule.
-        let reason = if passed { DropReason::PolicyDeny } else { DropReason::PolicyDenied };
         Flat {
-            verdict: Verdict::Dropped(reason),
+            verdict: Verdict::Dropped(DropReason::PolicyDenied),
             authors: vec![Author::DefaultDeny { because }],
             inspections,
         }

@@ -18,7 +18,7 @@ pub struct Decision {
 /// 1. Policy 0 enforces nothing: forwarded.
 /// 2. Look up the peer's own identity, then any identity.
 /// 3. The higher precedence wins; then the longer prefix; then the entry for the peer's own identity.
-/// 4. No entry: dropped by default deny.
+/// 4. No entry, or one that says so in the place of a tier's rule that passes: dropped by default deny.
 ///
 /// `port` is the destination port in host order, or the ICMP type.
 /// Source: Cilium `bpf/lib/policy.h`, `__policy_can_access`.
@@ -36,11 +36,7 @@ pub fn decide(
     let own = lookup(&PolicyKey::exact(policy, peer, protocol, port));
     let any = lookup(&PolicyKey::exact(policy, Identity::ANY, protocol, port));
     match (own, any) {
-        (None, None) => Decision {
-            verdict: Verdict::Dropped(DropReason::PolicyDenied),
-            rule: Author::DEFAULT_DENY,
-            match_type: MatchType::None,
-        },
+        (None, None) => DEFAULT_DENY,
         (Some(own), None) => of_entry(&own, true),
         (None, Some(any)) => of_entry(&any, false),
         (Some(own), Some(any)) => {
@@ -54,8 +50,17 @@ pub fn decide(
     }
 }
 
+const DEFAULT_DENY: Decision = Decision {
+    verdict: Verdict::Dropped(DropReason::PolicyDenied),
+    rule: Author::DEFAULT_DENY,
+    match_type: MatchType::None,
+};
+
 #[inline(always)]
 fn of_entry(entry: &PolicyEntry, names_peer: bool) -> Decision {
+    if entry.rule == Author::DEFAULT_DENY {
+        return DEFAULT_DENY;
+    }
     let verdict = if entry.action == Action::Deny as u8 {
         Verdict::Dropped(DropReason::PolicyDeny)
     } else if entry.action == Action::Redirect as u8 {

@@ -128,6 +128,13 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "policy 0 enforces nothing", policy: 0, rule: Author::NONE, ..BASE },
     Case { name: "no row: default deny", verdict: DROPPED, rule: Author::DEFAULT_DENY, ..BASE },
     Case {
+        name: "a row of default deny, as it stands behind a rule that passes, is no deny rule",
+        rows: &[row(PEER, Traffic::Any, Action::Deny, Author::DEFAULT_DENY)],
+        verdict: DROPPED,
+        rule: Author::DEFAULT_DENY,
+        ..BASE
+    },
+    Case {
         name: "a row of another peer does not count",
         rows: &[row(STRANGER, Traffic::Any, Action::Allow, 16)],
         verdict: DROPPED,
