@@ -134,7 +134,8 @@ impl Desk<'_> {
         let (from, to) = (self.party(&line.from), self.party(&line.to));
         let (from, to) = (self.ends[from].as_ref()?, self.ends[to].as_ref()?);
         let layer7 = line.layer7()?;
-        if layer7.is_some() || !from.stands_for_itself() || !to.stands_for_itself() {
+        let is_one = |end: &End| end.stands_for_itself() && !end.depends_on_family();
+        if layer7.is_some() || !is_one(from) || !is_one(to) {
             let question = Question { layer7, ..question(protocol, port) };
             let answer = self.cluster.answer(from, to, &question).map_err(|error| error.to_string())?;
             line.id.write(out);
@@ -182,7 +183,7 @@ fn question(protocol: Protocol, port: u16) -> Question {
 
 impl Decider {
     fn of(end: &End, side: &SideJudged) -> Self {
-        let SideJudged { verdict, reason, policy, rule, match_type: _, peer: _ } = *side;
+        let SideJudged { verdict, reason, proxy: _, policy, rule, match_type: _, peer: _ } = *side;
         Self { node: end.node(), verdict, reason, policy, rule }
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | who a party is | `end` |
 //! | the compiled cluster, and both directions of one flow | `cluster` |
+//! | a flow's verdicts as numbers | `judged` |
 //! | which backends a service stands for | `service` |
 //! | a policy's rows, laid out for lookups | `table` |
 //!
@@ -11,11 +12,13 @@
 
 mod cluster;
 mod end;
+mod judged;
 mod service;
 pub(crate) mod table;
 
-pub use cluster::{Cluster, Judged, SideJudged};
+pub use cluster::Cluster;
 pub use end::{End, Unanswerable};
+pub use judged::{Judged, SideJudged};
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -5,10 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use egret_shared::decide::policy::{Decision, decide};
-use egret_shared::{Author as Number, Direction, DropReason, Identity, MatchType, Verdict};
+use egret_shared::decide::policy::decide;
+use egret_shared::{Direction, Identity, Proxy};
 
 use super::end::{End, Unanswerable};
+use super::judged::{Judged, SideJudged};
 use super::table::Table;
 use super::{Answer, Balanced, Layer7, Layer7Answer, Party, Question, SideAnswer, SideVerdict};
 use crate::compile::{Allocator, compile};
@@ -38,32 +39,6 @@ pub(super) struct Node {
     pub(super) state: DatapathState,
     /// Rows by policy number.
     tables: BTreeMap<u32, Table>,
-}
-
-/// The verdicts on one flow as numbers, which cost no memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judged {
-    /// At the endpoint that opens the connection.
-    pub egress: SideJudged,
-    /// At the endpoint that it is for.
-    pub ingress: SideJudged,
-}
-
-/// One direction's verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SideJudged {
-    /// What happens.
-    pub verdict: SideVerdict,
-    /// Why it is dropped.
-    pub reason: Option<DropReason>,
-    /// Number of the policy that was asked; 0: none.
-    pub policy: u32,
-    /// Number of the rule that decided.
-    pub rule: u32,
-    /// How specific the deciding row is.
-    pub match_type: MatchType,
-    /// The other side as this endpoint sees it.
-    pub peer: Identity,
 }
 
 impl Cluster {
@@ -140,7 +115,7 @@ impl Cluster {
             Party::Node(name) => {
                 let node = self.names.get(name).filter(|_| world.nodes.contains_key(name));
                 let node = *node.ok_or_else(|| Unanswerable::NoNode(name.clone()))?;
-                Ok(self.node(node, name))
+                Ok(self.node(node, self.first_address(name)))
             }
             Party::Service(name) if world.services.contains_key(name) => Ok(End::Service(name.clone())),
             Party::Service(name) => Err(Unanswerable::NoService(name.clone())),
@@ -154,13 +129,17 @@ impl Cluster {
 
     /// Whoever has an address.
     pub(super) fn at(&self, address: IpAddr) -> End {
-        if let Some(end) = self.addresses.get(&address).and_then(|name| self.endpoint(name)) {
+        if let Some(mut end) = self.addresses.get(&address).and_then(|name| self.endpoint(name)) {
+            if let End::Endpoint { node, identities, .. } = &mut end {
+                let own = self.nodes.get(*node).map(|node| node.state.identity_of(address));
+                *identities = [own.filter(|_| address.is_ipv4()), own.filter(|_| address.is_ipv6())];
+            }
             return end;
         }
         if let Some((name, _)) = self.desired.world.node_at(address)
             && let Some(node) = self.names.get(name)
         {
-            return self.node(*node, name);
+            return self.node(*node, Some(address));
         }
         let identity = self.nodes.first().map_or(Identity::WORLD, |node| node.state.identity_of(address));
         match self.frontends.get(&address) {
@@ -173,23 +152,33 @@ impl Cluster {
         let pod = self.desired.world.pods.get(name)?;
         let node = *self.names.get(&pod.node)?;
         if pod.host_network {
-            return Some(self.node(node, &pod.node));
+            return Some(self.node(node, self.first_address(&pod.node)));
         }
-        let state = self.nodes.get(node)?.state.endpoints.get(name)?.clone();
-        Some(End::Endpoint { node, pod: name.clone(), state })
+        let place = &self.nodes.get(node)?.state;
+        let state = place.endpoints.get(name)?.clone();
+        let first = |is: fn(&IpAddr) -> bool| {
+            pod.addresses.iter().find(|address| is(address)).map(|address| place.identity_of(*address))
+        };
+        let identities = [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)];
+        Some(End::Endpoint { node, pod: name.clone(), state, identities })
     }
 
-    fn node(&self, node: usize, name: &str) -> End {
+    fn first_address(&self, node: &str) -> Option<IpAddr> {
+        self.desired.world.nodes.get(node)?.addresses.first().copied()
+    }
+
+    /// A node as it is seen at an address.
+    fn node(&self, node: usize, address: Option<IpAddr>) -> End {
         let others = self.nodes.iter().enumerate().find(|(other, _)| *other != node);
-        let address = self.desired.world.nodes.get(name).and_then(|node| node.addresses.first());
         let identity = match (others, address) {
-            (Some((_, other)), Some(address)) => other.state.identity_of(*address),
+            (Some((_, other)), Some(address)) => other.state.identity_of(address),
             (None, _) | (_, None) => Identity::REMOTE_NODE,
         };
         End::Node { node, identity }
     }
 
-    /// Answers for two parties that were looked up before; the question's own parties are not looked at.
+    /// Answers for two parties that were looked up before; the question's own parties are not looked at. Where
+    /// families of addresses are judged differently, the answer is about the first that is dropped.
     ///
     /// # Errors
     /// A service has no such port, or no pod that could ask.
@@ -214,12 +203,11 @@ impl Cluster {
                 answers.push((self.without_backend(client), None));
             }
             for (index, (target, port)) in targets.iter().enumerate() {
-                let judged = self.judge(client, target, protocol, *port);
-                let answer = self.describe(client, target, &judged, question, *port);
-                answers.push((
-                    answer,
-                    service.as_ref().and_then(|service| service.backends.get(index)).copied(),
-                ));
+                let backend = service.as_ref().and_then(|service| service.backends.get(index)).copied();
+                for (client, target) in End::by_family(client, target) {
+                    let judged = self.judge(&client, &target, protocol, *port);
+                    answers.push((self.describe(&client, &target, &judged, question, *port), backend));
+                }
             }
         }
         let first = answers.iter().position(|(answer, _)| answer.dropped().is_some()).unwrap_or(0);
@@ -265,9 +253,9 @@ impl Cluster {
         port: u16,
     ) -> SideJudged {
         let Some((node, policies)) = self.enforcing(own, other) else {
-            return SideJudged::unasked(other.identity(None));
+            return SideJudged::unasked(other.identity(None, own));
         };
-        let peer = other.identity(Some(node));
+        let peer = other.identity(Some(node), own);
         let [ingress, egress] = policies;
         let policy = match direction {
             Direction::Ingress => ingress,
@@ -315,7 +303,7 @@ impl Cluster {
     }
 
     pub(super) fn side_answer(&self, own: &End, other: &End, judged: &SideJudged) -> SideAnswer {
-        let SideJudged { verdict, reason, policy, rule, match_type, peer } = *judged;
+        let SideJudged { verdict, reason, proxy: _, policy, rule, match_type, peer } = *judged;
         let node = self.enforcing(own, other).and_then(|(node, _)| self.nodes.get(node));
         let by = node.and_then(|node| node.state.author(policy, rule)).into_iter().collect();
         let endpoint = match own {
@@ -339,49 +327,22 @@ impl Cluster {
         (protocol, port): (Protocol, u16),
     ) -> Option<Layer7Answer> {
         let End::Endpoint { node, state, .. } = own else { return None };
-        let SideVerdict::Redirected = side.verdict else { return None };
+        let proxy = side.proxy?;
         let place = &self.nodes.get(*node)?.state;
         let filter = ProxyFilter { endpoint: state.id, direction };
-        let passes = match seen {
-            Layer7::Dns(name) => place.dns_allows(state.id, port, protocol, side.peer, name),
-            Layer7::Http { method, path, host, headers } => {
+        let passes = match (proxy, seen) {
+            (Proxy::Dns, Layer7::Dns(name)) => place.dns_allows(state.id, port, protocol, side.peer, name),
+            (Proxy::Http, Layer7::Http { method, path, host, headers }) => {
                 let headers = headers.iter().cloned().collect();
                 place.http_allows(filter, port, side.peer, &Request { method, path, host, headers: &headers })
             }
-            Layer7::ServerName(name) => place.tls_allows(filter, port, side.peer, Some(name)),
+            (Proxy::Tls, Layer7::ServerName(name)) => place.tls_allows(filter, port, side.peer, Some(name)),
+            (Proxy::Tls, Layer7::Http { .. }) => place.tls_allows(filter, port, side.peer, None),
+            (Proxy::Dns, Layer7::Http { .. } | Layer7::ServerName(_))
+            | (Proxy::Http, Layer7::Dns(_) | Layer7::ServerName(_))
+            | (Proxy::Tls, Layer7::Dns(_)) => None,
         };
         let by = place.author(side.policy, passes.unwrap_or(side.rule)).into_iter().collect();
         Some(Layer7Answer { direction, allowed: passes.is_some(), by })
-    }
-}
-
-// === impl SideJudged ===
-
-impl SideJudged {
-    /// No policy was asked.
-    pub(super) const fn unasked(peer: Identity) -> Self {
-        Self {
-            verdict: SideVerdict::Unenforced,
-            reason: None,
-            policy: 0,
-            rule: Number::NONE,
-            match_type: MatchType::None,
-            peer,
-        }
-    }
-
-    fn of(decision: &Decision, policy: u32, peer: Identity) -> Self {
-        let (verdict, reason) = match decision.verdict {
-            Verdict::Forwarded => (SideVerdict::Allowed, None),
-            Verdict::Redirected(_) => (SideVerdict::Redirected, None),
-            Verdict::Dropped(reason) => (SideVerdict::Denied, Some(reason)),
-        };
-        Self { verdict, reason, policy, rule: decision.rule, match_type: decision.match_type, peer }
-    }
-
-    /// A rule of a document decided, and not a default.
-    #[must_use]
-    pub const fn is_explicit(&self) -> bool {
-        self.rule >= Number::FIRST_RULE
     }
 }

@@ -1,6 +1,7 @@
 //! A party looked up in the world: what has an endpoint, what has an identity only, what stands for others.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use egret_shared::Identity;
@@ -19,6 +20,8 @@ pub enum End {
         pod: ObjectName,
         /// Its identity and policies.
         state: EndpointState,
+        /// Whom the others take it for at its first IPv4 and its first IPv6 address, or at the one that is asked.
+        identities: [Option<Identity>; 2],
     },
     /// A node, or a hostNetwork pod on it.
     Node {
@@ -47,6 +50,13 @@ pub enum End {
     },
     /// A service.
     Service(ObjectName),
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
 }
 
 /// Why a question has no answer.
@@ -97,10 +107,60 @@ impl End {
         }
     }
 
-    /// The identity that a node's endpoints see; `None`: as seen from outside the cluster.
-    pub(super) fn identity(&self, seen_from: Option<usize>) -> Identity {
+    /// Whether the party has an address of each family, of IPv4 and of IPv6; `None`: it has no address of its own.
+    const fn families(&self) -> Option<[bool; 2]> {
         match self {
-            Self::Endpoint { state, .. } => state.identity,
+            Self::Endpoint { identities: [v4, v6], .. } => Some([v4.is_some(), v6.is_some()]),
+            Self::Outside { address, .. } | Self::Frontend { address, .. } => {
+                Some([address.is_ipv4(), address.is_ipv6()])
+            }
+            Self::Node { .. } | Self::Reserved(_) | Self::Service(_) => None,
+        }
+    }
+
+    /// The same pod, asked at its address of one family alone.
+    fn at(&self, family: Family) -> Self {
+        let mut this = self.clone();
+        if let Self::Endpoint { identities: [v4, v6], .. } = &mut this {
+            match family {
+                Family::V4 => *v6 = None,
+                Family::V6 => *v4 = None,
+            }
+        }
+        this
+    }
+
+    /// Whether policies take the party for another one at its other address.
+    #[must_use]
+    pub fn depends_on_family(&self) -> bool {
+        matches!(self, Self::Endpoint { identities: [Some(v4), Some(v6)], .. } if v4 != v6)
+    }
+
+    /// A flow's two ends, once for each family in which policies may judge it differently.
+    pub(super) fn by_family(from: &Self, to: &Self) -> Vec<(Self, Self)> {
+        let as_asked = || alloc::vec![(from.clone(), to.clone())];
+        if !from.depends_on_family() && !to.depends_on_family() {
+            return as_asked();
+        }
+        let has = |families: Option<[bool; 2]>| families.unwrap_or([true; 2]);
+        let ([from_v4, from_v6], [to_v4, to_v6]) = (has(from.families()), has(to.families()));
+        let families = [(Family::V4, from_v4 && to_v4), (Family::V6, from_v6 && to_v6)];
+        let both: Vec<_> = families.into_iter().filter(|(_, both)| *both).collect();
+        if both.is_empty() {
+            return as_asked();
+        }
+        both.into_iter().map(|(family, _)| (from.at(family), to.at(family))).collect()
+    }
+
+    /// The identity that a node's endpoints see, `None`: as seen from outside the cluster; a pod at its address of
+    /// the family in which the other side has one.
+    pub(super) fn identity(&self, seen_from: Option<usize>, other: &Self) -> Identity {
+        match self {
+            Self::Endpoint { state, identities: [v4, v6], .. } => {
+                let [other_v4, other_v6] = other.families().unwrap_or([true; 2]);
+                let common = v4.filter(|_| other_v4).or(v6.filter(|_| other_v6));
+                common.or(*v4).or(*v6).unwrap_or(state.identity)
+            }
             Self::Node { node, .. } if seen_from == Some(*node) => Identity::HOST,
             Self::Node { identity, .. }
             | Self::Outside { identity, .. }

@@ -6,8 +6,9 @@ use core::net::IpAddr;
 
 use egret_shared::{DropReason, Identity, ServiceKey};
 
-use super::cluster::{Cluster, SideJudged};
+use super::cluster::Cluster;
 use super::end::{End, Unanswerable};
+use super::judged::SideJudged;
 use super::{Answer, Balanced, SideVerdict};
 use crate::{ObjectName, Protocol};
 

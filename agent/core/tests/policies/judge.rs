@@ -75,6 +75,29 @@ fn verdicts(#[case] policies: &str, #[case] line: &str, #[case] expected: &str) 
     assert_eq!(text(&ask(policies, line)), expected);
 }
 
+/// In the Kubernetes dialect a block may hold one address of a pod and not the other.
+#[test]
+fn both_families_of_a_pod_are_judged() {
+    let block = knp("ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/8 } }] }]");
+    let mut desired = desired(&block, Dialect::Kubernetes);
+    for (pod, address) in [("a/p1", "2001:db8::11"), ("a/s", "2001:db8::10")] {
+        desired.world.pods.get_mut(&ObjectName::parse(pod)).unwrap().addresses.push(ip(address));
+    }
+    let cluster = Cluster::new(&desired, &Names::default());
+    for (line, expected) in [
+        ("10.0.1.11 -> a/s:80", "ingress allowed by NetworkPolicy a/knp ingress[0]"),
+        ("2001:db8::11 -> a/s:80", "ingress denied by default deny"),
+        ("a/p1 -> 10.0.1.10:80", "ingress allowed by NetworkPolicy a/knp ingress[0]"),
+        ("a/p1 -> 2001:db8::10:80", "ingress denied by default deny"),
+        // By name both are meant, and the answer is about the one that is dropped.
+        ("a/p1 -> a/s:80", "ingress denied by default deny"),
+        ("b/p2 -> a/s:80", "ingress allowed by NetworkPolicy a/knp ingress[0]"),
+    ] {
+        let said = text(&cluster.ask(&question(line)).unwrap());
+        assert!(said.ends_with(expected), "{line}: {said}");
+    }
+}
+
 #[test]
 fn a_service_says_what_stands_behind_it() {
     let answer = ask("", "a/s -> service/a/web:8000");
