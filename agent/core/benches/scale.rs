@@ -14,7 +14,7 @@ use egret_core::compile::{Allocator, compile};
 use egret_core::fqdn::Names;
 use egret_core::judge::{Cluster, Party, Question, SideVerdict};
 use egret_core::matrix::{Matrix, Who};
-use egret_core::reference::{Flow, Reading, Verdict, judge};
+use egret_core::reference::{Flow, Reading, Subject, Verdict, judge};
 use egret_core::{ObjectName, Protocol};
 use egret_shared::Direction;
 
@@ -27,7 +27,8 @@ fn reading(shape: &Shape) -> Reading<'_> {
 
 fn flow<'a>(shape: &'a Shape, subject: &'a ObjectName, peer: &ObjectName, port: u16) -> Flow<'a> {
     let peer = shape.desired.world.pods[peer].addresses[0];
-    Flow { subject, direction: Direction::Ingress, peer, protocol: Protocol::Tcp, port }
+    let subject = Subject::Pod(subject);
+    Flow { subject, direction: Direction::Ingress, peer, protocol: Protocol::Tcp, port, seen: None }
 }
 
 /// 294 policies of 68 rules each for one pod; the last rule of the last policy is the one that lets it in.

@@ -1,25 +1,43 @@
 //! A second, deliberately slow reading of policies: one flow against every rule of every document.
 //!
-//! It follows the written semantics (policy semantics 1, 2 and 15) and shares nothing with the compiled path but
-//! the parsed documents and the world: no identities, no rows, no selectors understood beforehand. Tests compare
-//! both readings, and benches measure what compiling gains. It expects documents that [`crate::spec`] accepts, and
-//! reads peers by label, prefix, entity, service name and DNS name, ports and ICMP types. Whether a redirected
-//! request passes is not its question, and what it cannot read it does not judge: [`judge`] says what that is.
+//! It follows the written semantics (policy semantics 1, 2 and 15, and the text of the tiers' API) and shares
+//! nothing with the compiled path but the parsed documents and the world: no identities, no rows, no selectors
+//! understood beforehand. Tests compare both readings, and benches measure what compiling gains. It expects
+//! documents that [`crate::spec`] accepts.
+//!
+//! | part | module |
+//! | --- | --- |
+//! | who is at one side of a flow | `party` |
+//! | label selectors as written | `selector` |
+//! | DNS names and patterns | `name` |
+//! | NetworkPolicy | `kubernetes` |
+//! | Cilium's policies: sections, peers, ports | `cilium`, `peer`, `port` |
+//! | policies in tiers | `tier` |
+//! | the order in which all of them are asked | `order` |
+//! | what a proxy lets pass | `inside` |
 
 mod cilium;
+mod inside;
 mod kubernetes;
 mod name;
+mod order;
 mod party;
+mod peer;
+mod port;
 mod selector;
+mod tier;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use egret_shared::Direction;
 
+use crate::judge::Layer7;
 use crate::rule::Dialect;
 use crate::spec::Document;
 use crate::{Author, ObjectName, Protocol, World};
+use inside::Inside;
 use party::Party;
 
 /// What is read: a cluster, its policies as documents, and whose reading holds.
@@ -35,11 +53,20 @@ pub struct Reading<'a> {
     pub learned: &'a [(&'a str, IpAddr)],
 }
 
+/// Whose policies are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// A pod's.
+    Pod(&'a ObjectName),
+    /// A node's own.
+    Node(&'a str),
+}
+
 /// One direction of one flow, after service translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow<'a> {
-    /// The pod whose policies are asked.
-    pub subject: &'a ObjectName,
+    /// Whose policies are asked.
+    pub subject: Subject<'a>,
     /// Direction as seen from the subject.
     pub direction: Direction,
     /// The other side.
@@ -48,6 +75,8 @@ pub struct Flow<'a> {
     pub protocol: Protocol,
     /// Destination port, or the ICMP type.
     pub port: u16,
+    /// What a proxy would see, when that is known.
+    pub seen: Option<&'a Layer7>,
 }
 
 /// What becomes of a flow.
@@ -72,22 +101,63 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Every rule that leads to it; empty where no rule takes part.
     pub authors: Vec<Author>,
+    /// What the proxy says to [`Flow::seen`]; `None` where none is asked, or nothing was given to see.
+    pub proxy: Option<Passing>,
+}
+
+/// What a proxy says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// The request passes; every rule that lets it.
+    Passes(Vec<Author>),
+    /// Nothing lets it pass.
+    Refused,
 }
 
 /// What one section of a document says of a flow whose subject it selects.
-struct Statement {
+struct Statement<'a> {
+    order: Order,
     /// Whether what nothing allows is dropped.
     default_deny: bool,
-    /// Rules that match, with the paths under which they are named.
-    matching: Vec<(Effect, alloc::string::String)>,
+    /// Rules that match.
+    matching: Vec<Matching<'a>>,
+}
+
+/// When a section is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Admin { priority: i64 },
+    Normal,
+    Baseline { priority: i64 },
+}
+
+/// A rule that matches.
+struct Matching<'a> {
+    /// The path under which it is named.
+    path: String,
+    /// Its place among the section's rules; it counts in tiers with an order.
+    place: usize,
+    effect: Effect,
+    item: Item<'a>,
 }
 
 /// What a rule does with a flow that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     Allow,
-    Redirect,
     Deny,
+    Pass,
+}
+
+/// The part of a rule that matched the protocol and port.
+#[derive(Clone, Default)]
+struct Item<'a> {
+    /// First and last port that it names; `None`: every port.
+    ports: Option<(u16, u16)>,
+    /// What it looks at inside the traffic.
+    inside: Inside<'a>,
+    /// The rule's peers as written, where they may be written alike elsewhere.
+    peers: Option<Vec<String>>,
 }
 
 /// A flow with both of its sides known.
@@ -98,86 +168,74 @@ struct Question<'a> {
     flow: Flow<'a>,
 }
 
-/// Judges one flow; `None` when the subject is no pod with a network of its own, or where this reading ends:
-/// at tiers, at groups of prefixes, at nodes and services by label, at what Cilium 1.19 reads otherwise.
+/// Judges one flow; `None` when there is no such subject, or it is a pod without a network of its own.
 ///
-/// Collect all rules that match: any deny, else any redirect, else any allow decides; else the subject's own
-/// node, else default deny (policy semantics 2.14 and 6.4).
+/// The order of decisions stands in `order`.
 #[must_use]
 pub fn judge(reading: Reading<'_>, flow: Flow<'_>) -> Option<Judgement> {
-    let subject = Party::pod(reading, flow.subject)?;
+    let subject = Party::subject(reading, flow.subject)?;
     let peer = Party::at(reading, &subject, flow.peer);
     let question = Question { reading, subject, peer, flow };
-    let (mut enforced, mut because) = (false, Vec::new());
-    let (mut denies, mut redirects, mut allows) = (Vec::new(), Vec::new(), Vec::new());
+    let mut said = order::Said::default();
     for document in reading.documents {
         let policy = document.id();
         let namespace = policy.namespace.as_deref();
         let statements = match document {
             Document::NetworkPolicy(written) => kubernetes::statements(&question, written, namespace),
             Document::CiliumNetworkPolicy(written) | Document::CiliumClusterwideNetworkPolicy(written) => {
-                if !cilium::is_read(written) {
-                    return None;
-                }
                 cilium::statements(&question, written, namespace)
             }
-            Document::CiliumCidrGroup(_)
-            | Document::ClusterNetworkPolicy(_)
-            | Document::AdminNetworkPolicy(_)
-            | Document::BaselineAdminNetworkPolicy(_) => return None,
+            Document::ClusterNetworkPolicy(written) => tier::cluster(&question, &written.spec),
+            Document::AdminNetworkPolicy(written) => tier::admin(&question, &written.spec),
+            Document::BaselineAdminNetworkPolicy(written) => tier::baseline(&question, &written.spec),
+            // It says nothing by itself.
+            Document::CiliumCidrGroup(_) => Vec::new(),
         };
         for statement in statements {
-            enforced = true;
-            if statement.default_deny {
-                because.push(policy.clone());
-            }
-            for (effect, path) in statement.matching {
-                let author = Author::Rule { policy: policy.clone(), path };
-                match effect {
-                    Effect::Allow => allows.push(author),
-                    Effect::Redirect => redirects.push(author),
-                    Effect::Deny => denies.push(author),
-                }
-            }
+            said.add(&policy, statement);
         }
     }
-    because.sort();
-    because.dedup();
-
-    let is_own_node = question.peer.is_own_node();
-    let lets_own_node = match reading.dialect {
-        Dialect::Kubernetes => is_own_node,
-        Dialect::Cilium => is_own_node && flow.direction == Direction::Ingress,
-        Dialect::Cilium119 => return None,
-    };
-    if !because.is_empty() && lets_own_node {
-        allows.push(Author::Kubelet);
-    }
-    let (verdict, authors) = if !enforced {
-        (Verdict::Unenforced, Vec::new())
-    } else if !denies.is_empty() {
-        (Verdict::Denied, denies)
-    } else if !redirects.is_empty() {
-        (Verdict::Redirected, redirects)
-    } else if !allows.is_empty() || because.is_empty() {
-        (Verdict::Allowed, allows)
-    } else {
-        (Verdict::DefaultDenied, Vec::from([Author::DefaultDeny { because }]))
-    };
-    Some(Judgement { verdict, authors })
+    Some(said.judge(&question))
 }
 
 impl Question<'_> {
     /// Whether a container port of this name receives the flow: the subject's at ingress, the peer's at egress.
+    ///
+    /// In Cilium 1.19 a name means one number at egress, whoever the peer is, if all pods agree on it; else
+    /// nothing (policy semantics 15 row 3).
     fn reaches_named(&self, name: &str) -> bool {
-        let receiver = match self.flow.direction {
-            Direction::Ingress => &self.subject,
-            Direction::Egress => &self.peer,
+        let Flow { direction, protocol, port, .. } = self.flow;
+        let is_named =
+            |serve: &crate::world::Serve| serve.name.as_deref() == Some(name) && serve.protocol == protocol;
+        match (direction, self.reading.dialect) {
+            (Direction::Egress, Dialect::Cilium119) => {
+                let pods = self.reading.world.pods.values().filter(|pod| !pod.host_network);
+                let mut all = pods.flat_map(|pod| &pod.serves).filter(|serve| is_named(serve)).peekable();
+                all.peek().is_some() && all.all(|serve| serve.port == port)
+            }
+            (Direction::Egress, Dialect::Cilium | Dialect::Kubernetes) => {
+                self.peer.serves().iter().any(|serve| is_named(serve) && serve.port == port)
+            }
+            (Direction::Ingress, _) => {
+                self.subject.serves().iter().any(|serve| is_named(serve) && serve.port == port)
+            }
+        }
+    }
+
+    /// Whether a prefix without its exceptions means the peer: outside the cluster, and in the Kubernetes
+    /// dialect everywhere (policy semantics 15 row 6, and 14). The own node is one party under all its addresses.
+    fn is_in(&self, prefix: &str, except: &[String]) -> bool {
+        let counts = self.peer.is_outside() || self.reading.dialect == Dialect::Kubernetes;
+        let covers = |text: &str| {
+            let net = text.parse::<ipnet::IpNet>();
+            net.is_ok_and(|net| self.peer.addresses.iter().any(|at| net.contains(at)))
         };
-        receiver.serves().iter().any(|serve| {
-            serve.name.as_deref() == Some(name)
-                && serve.protocol == self.flow.protocol
-                && serve.port == self.flow.port
-        })
+        counts && covers(prefix) && !except.iter().any(|cut| covers(cut))
+    }
+
+    /// Whether a name that the subject's node has learned led to the peer.
+    fn is_learned(&self, fits: impl Fn(&str) -> bool) -> bool {
+        let mut learned = self.reading.learned.iter();
+        self.peer.is_outside() && learned.any(|(name, at)| self.peer.addresses.contains(at) && fits(name))
     }
 }

@@ -1,15 +1,21 @@
 //! DNS names against `matchName` and `matchPattern`, by trying every way (policy semantics 4.2 and 15 row 25).
 
+use alloc::string::String;
+
 use crate::spec::cilium_network_policy::NameRule;
 
-/// Whether a learned name is meant.
+/// Whether a name is meant.
 pub(super) fn matches(written: &NameRule, name: &str) -> bool {
-    let name = plain(name);
-    if let Some(wanted) = &written.match_name {
-        return plain(wanted) == name;
+    match (&written.match_name, &written.match_pattern) {
+        (Some(wanted), _) => plain(wanted) == plain(name),
+        (None, Some(pattern)) => fits_pattern(pattern, name),
+        (None, None) => false,
     }
-    let Some(pattern) = &written.match_pattern else { return false };
-    let pattern = plain(pattern);
+}
+
+/// Whether a name fits a pattern.
+pub(super) fn fits_pattern(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (plain(pattern), plain(name));
     let stars = pattern.bytes().take_while(|byte| *byte == b'*').count();
     if stars == pattern.len() {
         return true;
@@ -42,7 +48,8 @@ fn in_label(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
-fn plain(name: &str) -> alloc::string::String {
+/// In lower case, without blanks around it and without the last dot.
+pub(super) fn plain(name: &str) -> String {
     let name = name.trim().to_ascii_lowercase();
     name.strip_suffix('.').unwrap_or(&name).into()
 }

@@ -5,23 +5,23 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 use core::net::IpAddr;
 
-use super::Reading;
+use super::{Reading, Subject};
 use crate::ObjectName;
 use crate::rule::Dialect;
-use crate::world::{Pod, Serve};
+use crate::world::{Node, Pod, Serve};
 
 /// One side of a flow.
 pub(super) struct Party<'a> {
     kind: Kind<'a>,
-    /// Its address; a subject's is its first.
-    pub(super) address: Option<IpAddr>,
+    /// The address at which it is met; of the own node, and of a subject, all.
+    pub(super) addresses: Vec<IpAddr>,
     labels: Vec<Label>,
 }
 
 /// Who it is.
 enum Kind<'a> {
     Pod(&'a ObjectName, &'a Pod),
-    OwnNode,
+    OwnNode(&'a str),
     OtherNode,
     Outside,
 }
@@ -34,10 +34,20 @@ struct Label {
 }
 
 impl<'a> Party<'a> {
-    /// A pod with a network of its own.
-    pub(super) fn pod(reading: Reading<'a>, name: &'a ObjectName) -> Option<Self> {
-        let pod = reading.world.pods.get(name).filter(|pod| !pod.host_network)?;
-        Some(Self::of(reading, name, pod, pod.addresses.first().copied()))
+    /// A pod with a network of its own, or a node, whose policies select it by its labels as Kubernetes has them.
+    pub(super) fn subject(reading: Reading<'a>, subject: Subject<'a>) -> Option<Self> {
+        match subject {
+            Subject::Pod(name) => {
+                let pod = reading.world.pods.get(name).filter(|pod| !pod.host_network)?;
+                Some(Self::of(reading, name, pod, pod.addresses.clone()))
+            }
+            Subject::Node(name) => {
+                let node = reading.world.nodes.get(name)?;
+                let mut labels = vec![Label::reserved("host")];
+                labels.extend(node.labels.iter().map(|(key, value)| Label::k8s(key, value)));
+                Some(Self { kind: Kind::OwnNode(name), addresses: node.addresses.clone(), labels })
+            }
+        }
     }
 
     /// Whoever has an address, as the subject's node sees it. A hostNetwork pod has its node's address and
@@ -45,21 +55,28 @@ impl<'a> Party<'a> {
     pub(super) fn at(reading: Reading<'a>, subject: &Self, address: IpAddr) -> Self {
         for (name, pod) in &reading.world.pods {
             if !pod.host_network && pod.addresses.contains(&address) {
-                return Self::of(reading, name, pod, Some(address));
+                return Self::of(reading, name, pod, vec![address]);
             }
         }
         for (name, node) in &reading.world.nodes {
             if node.addresses.contains(&address) {
-                let own = matches!(subject.kind, Kind::Pod(_, pod) if pod.node == *name);
-                let (kind, word) =
-                    if own { (Kind::OwnNode, "host") } else { (Kind::OtherNode, "remote-node") };
-                return Self { kind, address: Some(address), labels: vec![Label::reserved(word)] };
+                return Self::node(name, node, subject.node_name() == Some(name.as_str()), address);
             }
         }
-        Self { kind: Kind::Outside, address: Some(address), labels: vec![Label::reserved("world")] }
+        Self { kind: Kind::Outside, addresses: vec![address], labels: vec![Label::reserved("world")] }
     }
 
-    fn of(reading: Reading<'a>, name: &'a ObjectName, pod: &'a Pod, address: Option<IpAddr>) -> Self {
+    /// A node as a peer, whose labels have a source of their own.
+    fn node(name: &'a str, node: &Node, is_own: bool, address: IpAddr) -> Self {
+        let (kind, word) =
+            if is_own { (Kind::OwnNode(name), "host") } else { (Kind::OtherNode, "remote-node") };
+        let mut labels = vec![Label::reserved(word)];
+        labels.extend(node.labels.iter().map(|(key, value)| Label::new("node", key, value)));
+        let addresses = if is_own { node.addresses.clone() } else { vec![address] };
+        Self { kind, addresses, labels }
+    }
+
+    fn of(reading: Reading<'a>, name: &'a ObjectName, pod: &'a Pod, addresses: Vec<IpAddr>) -> Self {
         let mut labels = Vec::new();
         for (key, value) in &pod.labels {
             if reading.dialect == Dialect::Kubernetes || is_kept(key) {
@@ -76,7 +93,7 @@ impl<'a> Party<'a> {
             account => account,
         };
         labels.push(Label::k8s("io.cilium.k8s.policy.serviceaccount", account));
-        Self { kind: Kind::Pod(name, pod), address, labels }
+        Self { kind: Kind::Pod(name, pod), addresses, labels }
     }
 
     /// The values of a key; without source, under every source.
@@ -88,11 +105,20 @@ impl<'a> Party<'a> {
         found.map(|label| label.value.as_str()).collect()
     }
 
+    /// The node that it is on, or is; of a peer only its subject's.
+    fn node_name(&self) -> Option<&'a str> {
+        match self.kind {
+            Kind::Pod(_, pod) => Some(&pod.node),
+            Kind::OwnNode(name) => Some(name),
+            Kind::OtherNode | Kind::Outside => None,
+        }
+    }
+
     /// Its namespace; only pods have one.
     pub(super) fn namespace(&self) -> Option<&str> {
         match self.kind {
             Kind::Pod(name, _) => Some(&name.namespace),
-            Kind::OwnNode | Kind::OtherNode | Kind::Outside => None,
+            Kind::OwnNode(_) | Kind::OtherNode | Kind::Outside => None,
         }
     }
 
@@ -103,7 +129,7 @@ impl<'a> Party<'a> {
 
     /// Whether it is the node of the subject whose peer it is.
     pub(super) fn is_own_node(&self) -> bool {
-        matches!(self.kind, Kind::OwnNode)
+        matches!(self.kind, Kind::OwnNode(_))
     }
 
     /// Whether it is a node other than the subject's.
@@ -115,18 +141,22 @@ impl<'a> Party<'a> {
     pub(super) fn serves(&self) -> &[Serve] {
         match self.kind {
             Kind::Pod(_, pod) => &pod.serves,
-            Kind::OwnNode | Kind::OtherNode | Kind::Outside => &[],
+            Kind::OwnNode(_) | Kind::OtherNode | Kind::Outside => &[],
         }
     }
 }
 
 impl Label {
+    fn new(source: &'static str, key: &str, value: &str) -> Self {
+        Self { source, key: key.to_string(), value: value.to_string() }
+    }
+
     fn k8s(key: &str, value: &str) -> Self {
-        Self { source: "k8s", key: key.to_string(), value: value.to_string() }
+        Self::new("k8s", key, value)
     }
 
     fn reserved(key: &str) -> Self {
-        Self { source: "reserved", key: key.to_string(), value: String::new() }
+        Self::new("reserved", key, "")
     }
 }
 

@@ -1,5 +1,9 @@
 //! Label selectors as they are written, asked of one party.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::party::Party;
 use crate::Labels;
 use crate::spec::label_selector::LabelSelector;
@@ -28,11 +32,41 @@ pub(super) fn selects_pod(written: &LabelSelector, party: &Party<'_>) -> bool {
     holds(written, |key| party.values(Some("k8s"), key))
 }
 
-/// A selector of namespaces by their labels.
-pub(super) fn selects_namespace(written: &LabelSelector, labels: &Labels) -> bool {
+/// A selector of plain labels, as namespaces and groups of prefixes have.
+pub(super) fn selects_labels(written: &LabelSelector, labels: &Labels) -> bool {
+    holds(written, |key| value_of(labels, key))
+}
+
+/// A Cilium selector of labels that have one source.
+pub(super) fn selects_labels_of(written: &LabelSelector, of: &str, labels: &Labels) -> bool {
     holds(written, |key| {
-        labels.get(key).map_or_else(alloc::vec::Vec::new, |value| alloc::vec![value.as_str()])
+        let (source, key) = source_of(key);
+        if source.is_none_or(|source| source == of) { value_of(labels, key) } else { Vec::new() }
     })
+}
+
+/// A selector of nodes by their labels.
+pub(super) fn selects_node(written: &LabelSelector, party: &Party<'_>) -> bool {
+    holds(written, |key| party.values(Some("node"), key))
+}
+
+fn value_of<'a>(labels: &'a Labels, key: &str) -> Vec<&'a str> {
+    labels.get(key).map(String::as_str).into_iter().collect()
+}
+
+/// The requirements in their order, each with source and bare key.
+pub(super) fn as_written(written: &LabelSelector) -> String {
+    let mut text = String::new();
+    for (key, value) in written.match_labels.iter().flatten() {
+        text += &format!("{:?} In [{value}], ", source_of(key));
+    }
+    for expression in written.match_expressions.iter().flatten() {
+        let mut values = expression.values.clone().unwrap_or_default();
+        values.sort();
+        values.dedup();
+        text += &format!("{:?} {} [{}], ", source_of(&expression.key), expression.operator, values.join(" "));
+    }
+    text
 }
 
 /// A Cilium selector, whose keys may have sources; `but` leaves keys out.

@@ -39,6 +39,8 @@ struct Drawn {
 pub(crate) struct Cluster {
     /// Values of the label `team` of the namespaces a and b.
     teams: [Option<&'static str>; 2],
+    /// Values of the label `zone` of both nodes.
+    zones: [Option<&'static str>; 2],
     pods: Vec<Drawn>,
     learned: Vec<(&'static str, &'static str)>,
 }
@@ -46,8 +48,9 @@ pub(crate) struct Cluster {
 pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     let team = || prop::option::of(prop::sample::select(vec!["red", "blue"]));
     let learned = prop::sample::subsequence(NAMES.to_vec(), 0..=NAMES.len());
-    ([team(), team()], prop::collection::vec(drawn(), PODS.len()), learned)
-        .prop_map(|(teams, pods, learned)| Cluster { teams, pods, learned })
+    let zone = || prop::option::of(prop::sample::select(vec!["1", "2"]));
+    ([team(), team()], [zone(), zone()], prop::collection::vec(drawn(), PODS.len()), learned)
+        .prop_map(|(teams, zones, pods, learned)| Cluster { teams, zones, pods, learned })
 }
 
 fn drawn() -> impl Strategy<Value = Drawn> {
@@ -73,11 +76,11 @@ fn drawn() -> impl Strategy<Value = Drawn> {
 impl Cluster {
     pub(crate) fn world(&self) -> World {
         let mut world = World::default();
-        for (name, addresses) in
-            [("node-1", ["10.0.0.1", "2001:db8::1"]), ("node-2", ["10.0.0.2", "2001:db8::2"])]
-        {
+        let nodes = [("node-1", ["10.0.0.1", "2001:db8::1"]), ("node-2", ["10.0.0.2", "2001:db8::2"])];
+        for ((name, addresses), zone) in nodes.into_iter().zip(self.zones) {
             let addresses = addresses.map(ip).to_vec();
-            world.nodes.insert(name.to_owned(), Node { addresses, ..Node::default() });
+            let labels = zone.map(|zone| ("zone".to_owned(), zone.to_owned())).into_iter().collect();
+            world.nodes.insert(name.to_owned(), Node { addresses, labels, ..Node::default() });
         }
         for (name, team) in ["a", "b"].into_iter().zip(self.teams) {
             let mut labels = Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())]);
@@ -102,11 +105,20 @@ impl Cluster {
             };
             world.pods.insert(ObjectName::parse(name), pod);
         }
-        let selecting =
-            Service { selector: Some([("app".to_owned(), "x".to_owned())].into()), ..Service::default() };
-        let by_hand =
-            Service { endpoints: ["203.0.113.5", "10.0.1.11"].map(ip).to_vec(), ..Service::default() };
-        let services = [("a/web", &selecting), ("b/web", &selecting), ("b/manual", &by_hand)];
+        let labels = |kind: &str| Labels::from([("kind".to_owned(), kind.to_owned())]);
+        let selecting = Service {
+            labels: labels("web"),
+            selector: Some([("app".to_owned(), "x".to_owned())].into()),
+            ..Service::default()
+        };
+        let by_hand = Service {
+            labels: labels("manual"),
+            endpoints: ["203.0.113.5", "10.0.1.11"].map(ip).to_vec(),
+            ..Service::default()
+        };
+        let empty = Service { labels: labels("empty"), ..Service::default() };
+        let services =
+            [("a/web", &selecting), ("b/web", &selecting), ("b/manual", &by_hand), ("a/empty", &empty)];
         world.services =
             services.into_iter().map(|(name, service)| (ObjectName::parse(name), service.clone())).collect();
         world
@@ -129,6 +141,7 @@ impl Cluster {
 impl fmt::Display for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "namespaces a and b with teams {:?}", self.teams)?;
+        writeln!(f, "node-1 and node-2 in zones {:?}", self.zones)?;
         for ((name, node, addresses), drawn) in PODS.iter().zip(&self.pods) {
             writeln!(
                 f,

@@ -1,20 +1,22 @@
 //! Random flows of a random cluster.
 
-use egret_core::reference::Flow;
-use egret_core::world::{Pod, World};
-use egret_core::{ObjectName, Protocol};
+use egret_core::Protocol;
+use egret_core::judge::Layer7;
+use egret_core::reference::{Flow, Subject};
+use egret_core::world::World;
 use egret_shared::{Direction, PolicyKey};
 use proptest::prelude::*;
 
 use crate::cluster::ip;
 
-/// Subjects by the place in the world's list of pods, peers by address.
-#[derive(Clone, Copy, Debug)]
+/// Subjects by the place in the list of the world's pods and nodes, peers by address.
+#[derive(Clone, Debug)]
 pub(crate) struct Asked {
     subject: usize,
     direction: Direction,
     peer: &'static str,
     traffic: (Protocol, u16),
+    seen: Layer7,
 }
 
 /// Nodes, pods, and addresses outside, some of them under prefixes and names.
@@ -39,7 +41,7 @@ const PEERS: [&str; 18] = [
     "2001:db8:f::5",
 ];
 
-const TRAFFIC: [(Protocol, u16); 14] = [
+const TRAFFIC: [(Protocol, u16); 19] = [
     (Protocol::Tcp, 80),
     (Protocol::Udp, 53),
     (Protocol::Tcp, 80),
@@ -54,23 +56,69 @@ const TRAFFIC: [(Protocol, u16); 14] = [
     (Protocol::Icmp, 8),
     (Protocol::Icmp, 3),
     (Protocol::Icmpv6, 128),
+    (Protocol::Tcp, 81),
+    (Protocol::Tcp, 85),
+    (Protocol::Tcp, 81),
+    (Protocol::Tcp, 85),
+    (Protocol::Other(47), 0),
 ];
 
 pub(crate) fn asked() -> impl Strategy<Value = Asked> {
     let direction = prop::sample::select(vec![Direction::Ingress, Direction::Egress]);
     let peer = prop::sample::select(PEERS.to_vec());
-    (0_usize..5, direction, peer, prop::sample::select(TRAFFIC.to_vec()))
-        .prop_map(|(subject, direction, peer, traffic)| Asked { subject, direction, peer, traffic })
+    let subject = prop_oneof![5 => 0_usize..5, 1 => 5_usize..7];
+    let traffic = prop::sample::select(TRAFFIC.to_vec()).prop_flat_map(|traffic| {
+        prop_oneof![4 => fitting(traffic), 1 => seen()].prop_map(move |seen| (traffic, seen))
+    });
+    (subject, direction, peer, traffic).prop_map(|(subject, direction, peer, (traffic, seen))| Asked {
+        subject,
+        direction,
+        peer,
+        traffic,
+        seen,
+    })
+}
+
+/// What clients say at a port about which documents have rules.
+fn fitting((protocol, port): (Protocol, u16)) -> BoxedStrategy<Layer7> {
+    match (protocol, port) {
+        (_, 53) => name().prop_map(Layer7::Dns).boxed(),
+        (_, 85) => name().prop_map(Layer7::ServerName).boxed(),
+        (_, _) => request().boxed(),
+    }
+}
+
+fn seen() -> BoxedStrategy<Layer7> {
+    prop_oneof![name().prop_map(Layer7::Dns), name().prop_map(Layer7::ServerName), request()].boxed()
+}
+
+fn word(words: &[&'static str]) -> impl Strategy<Value = String> + use<> {
+    prop::sample::select(words.to_vec()).prop_map(str::to_owned)
+}
+
+/// Of queries and of servers.
+fn name() -> impl Strategy<Value = String> {
+    word(&["a.com", "WWW.a.com.", "x.www.a.com", "c.net"])
+}
+
+fn request() -> impl Strategy<Value = Layer7> {
+    let header = (word(&["x-token", "X-Trace"]), word(&["42", ""]));
+    let path = word(&["/public", "/public?x", "/a/b"]);
+    let host = word(&["a.com", "www.a.com:81", ""]);
+    (word(&["GET", "POST"]), path, host, prop::collection::vec(header, 0..2))
+        .prop_map(|(method, path, host, headers)| Layer7::Http { method, path, host, headers })
 }
 
 impl Asked {
-    /// The subject and the flow; none from a pod to itself, which no policy judges.
-    pub(crate) fn flow<'a>(&self, world: &'a World) -> Option<(&'a Pod, Flow<'a>)> {
-        let mut pods = world.pods.iter().filter(|(_, pod)| !pod.host_network);
-        let (subject, pod): (&ObjectName, _) = pods.nth(self.subject)?;
+    /// The flow; none from a subject to itself, which no policy judges.
+    pub(crate) fn flow<'a>(&'a self, world: &'a World) -> Option<Flow<'a>> {
+        let pods = world.pods.iter().filter(|(_, pod)| !pod.host_network);
+        let pods = pods.map(|(name, pod)| (Subject::Pod(name), &pod.addresses));
+        let nodes = world.nodes.iter().map(|(name, node)| (Subject::Node(name), &node.addresses));
+        let (subject, own) = pods.chain(nodes).nth(self.subject)?;
         let (peer, (protocol, port)) = (ip(self.peer), self.traffic);
-        let flow = Flow { subject, direction: self.direction, peer, protocol, port };
-        (!pod.addresses.contains(&peer)).then_some((pod, flow))
+        let flow = Flow { subject, direction: self.direction, peer, protocol, port, seen: Some(&self.seen) };
+        (!own.contains(&peer)).then_some(flow)
     }
 }
 
