@@ -258,11 +258,13 @@ pub enum Capability {
     Internet,
     /// Pods, nodes and services at the addresses that the case gives them; found in the case, as above.
     Addresses,
+    /// Policies for every namespace, where others' pods are too; found in the case, as above.
+    ClusterWide,
 }
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Cilium,
         Self::Fqdn,
         Self::L7Http,
@@ -278,6 +280,7 @@ impl Capability {
         Self::Faults,
         Self::Internet,
         Self::Addresses,
+        Self::ClusterWide,
     ];
 
     /// The word in case files, on the command line and in reports.
@@ -299,6 +302,7 @@ impl Capability {
             Self::Faults => "faults",
             Self::Internet => "internet",
             Self::Addresses => "addresses",
+            Self::ClusterWide => "cluster-wide",
         }
     }
 

@@ -36,7 +36,15 @@ pub fn read(cases: &Path, subject: &str) -> Result<Known, Vec<Diagnostic>> {
     if !path.exists() {
         return Ok(Known::new());
     }
-    of_source(&open(&path, &path).map_err(|problem| vec![*problem])?)
+    read_file(&path)
+}
+
+/// Reads a list by its path, which must be there.
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_file(path: &Path) -> Result<Known, Vec<Diagnostic>> {
+    of_source(&open(path, path).map_err(|problem| vec![*problem])?)
 }
 
 /// Reads a list from its text.

@@ -1,5 +1,7 @@
 //! What is under test: the trait that every subject implements, and which subject a run takes.
 
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
 mod join;
 pub mod lab;
 mod model;
@@ -106,6 +108,23 @@ pub enum SubjectKind {
     Model,
     /// Pods as network namespaces on this machine, with real packets
     Lab,
+    /// A cluster on which Egret's agent is the network plugin; `egret kind up` makes one
+    Kind,
+    /// Any cluster that a kubeconfig reaches, with whatever network plugin it has
+    Cluster,
+}
+
+/// How the subjects `kind` and `cluster` reach their cluster, and what they may do there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterOptions {
+    /// Context of the kubeconfig; its current one without.
+    pub context: Option<String>,
+    /// Stands before the names of the cases' namespaces.
+    pub prefix: Option<String>,
+    /// Image of the pods; that of the cluster's own agents without, or `egret:latest`.
+    pub image: Option<String>,
+    /// Clients wait as long as the tutorial's do.
+    pub patient: bool,
 }
 
 /// A subject that is ready.
@@ -122,17 +141,40 @@ pub struct Chosen {
 ///
 /// # Errors
 /// The lab was asked for by name and this machine cannot run it. `auto` falls back on the model instead.
-pub fn choose(kind: SubjectKind, options: LabOptions) -> Result<Chosen, SubjectError> {
+pub fn choose(
+    kind: SubjectKind,
+    options: LabOptions,
+    cluster: &ClusterOptions,
+) -> Result<Chosen, SubjectError> {
     let model = |note| Chosen { subject: Model::boxed(), is_model: true, note };
     let lab = |lab| Chosen { subject: Box::new(lab), is_model: false, note: None };
     match kind {
         SubjectKind::Model => Ok(model(None)),
         SubjectKind::Lab => Lab::new(options).map(lab),
+        SubjectKind::Kind | SubjectKind::Cluster => in_cluster(kind, cluster),
         SubjectKind::Auto => Ok(match lab::available().and_then(|()| Lab::new(options)) {
             Ok(ready) => lab(ready),
             Err(problem) => model(Some(format!("{problem}; this run asks the model"))),
         }),
     }
+}
+
+#[cfg(feature = "kubernetes")]
+fn in_cluster(kind: SubjectKind, options: &ClusterOptions) -> Result<Chosen, SubjectError> {
+    let plugin = if kind == SubjectKind::Kind { cluster::Plugin::Egret } else { cluster::Plugin::Any };
+    let ready = cluster::Cluster::new(plugin, options)?;
+    let note = Some(ready.note());
+    Ok(Chosen { subject: Box::new(ready), is_model: false, note })
+}
+
+#[cfg(not(feature = "kubernetes"))]
+fn in_cluster(kind: SubjectKind, _options: &ClusterOptions) -> Result<Chosen, SubjectError> {
+    Err(SubjectError::Environment {
+        subject: if kind == SubjectKind::Kind { "kind" } else { "cluster" },
+        problem: "this program was built without the feature `kubernetes`".into(),
+        advice: "build it with `cargo build --release --features kubernetes`, or take a release's binary"
+            .into(),
+    })
 }
 
 /// One thing that the machine must have for a subject, as `egret doctor` lists it.

@@ -17,7 +17,7 @@ use crate::known;
 use crate::report::terminal::Terminal;
 use crate::report::{self, Target, github};
 use crate::run::{Options, Suite};
-use crate::subject::{self, LabOptions, SubjectKind};
+use crate::subject::{self, ClusterOptions, LabOptions, SubjectKind};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -44,6 +44,18 @@ pub(super) struct Arguments {
     /// Fail, rather than skip, cases that need this capability; may be given several times
     #[arg(long, value_name = "CAPABILITY", value_parser = capability)]
     require: Vec<Capability>,
+    /// List of known failures, as those in the cases' folder known/; without it, the subject's own there
+    #[arg(long, value_name = "FILE")]
+    known: Option<PathBuf>,
+    /// Subjects kind and cluster: context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Subjects kind and cluster: what stands before the names of the cases' namespaces
+    #[arg(long, value_name = "P")]
+    prefix: Option<String>,
+    /// Subjects kind and cluster: image of the pods; it has to be on the nodes
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
     /// Whose reading of the policies holds, whatever the cases say
     #[arg(long, value_enum)]
     dialect: Option<DialectWord>,
@@ -54,10 +66,21 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Error> {
     if let Some(dialect) = arguments.dialect {
         read_as(&mut cases, dialect.into());
     }
-    let chosen = subject::choose(arguments.subject, LabOptions { patient: arguments.patient })?;
+    let patient = arguments.patient;
+    let cluster = ClusterOptions {
+        context: arguments.context,
+        prefix: arguments.prefix,
+        image: arguments.image,
+        patient,
+    };
+    let chosen = subject::choose(arguments.subject, LabOptions { patient }, &cluster)?;
     let options = Options {
         require: arguments.require.into_iter().collect::<BTreeSet<_>>(),
-        known: known::read(&arguments.cases, chosen.subject.name()).map_err(Error::Input)?,
+        known: match &arguments.known {
+            Some(path) => known::read_file(path),
+            None => known::read(&arguments.cases, chosen.subject.name()),
+        }
+        .map_err(Error::Input)?,
     };
     let artifacts = match arguments.artifacts {
         Some(folder) => Artifacts::All(folder),

@@ -13,7 +13,7 @@ use crate::flows::Recorder;
 use crate::flows::artifacts::Artifacts;
 use crate::known;
 use crate::run::{Options, Suite};
-use crate::subject::{self, Lab, LabOptions, Model, SubjectKind};
+use crate::subject::{self, ClusterOptions, Lab, LabOptions, Model, SubjectKind};
 
 /// A case's report, or why the subject cannot run.
 type Answer = Result<CaseReport, String>;
@@ -103,7 +103,8 @@ impl Plan {
     }
 
     fn suite(&self) -> Result<Suite, String> {
-        let chosen = subject::choose(self.kind, LabOptions::default()).map_err(|error| error.to_string())?;
+        let chosen = subject::choose(self.kind, LabOptions::default(), &ClusterOptions::default())
+            .map_err(|error| error.to_string())?;
         let known = known::read(&self.folder, chosen.subject.name())
             .map_err(|problems| render_all(&problems, Style::Plain))?;
         let model = (!chosen.is_model).then(Model::boxed);

@@ -59,7 +59,7 @@ pub(super) fn observations(
 /// What a client saw and what the datapath said about its last connection or query.
 ///
 /// `client` is the pod of the client, if it is one with an endpoint of its own.
-fn observe(client: Option<&ObjectName>, report: &Report, flows: &[Flow]) -> Observation {
+pub(super) fn observe(client: Option<&ObjectName>, report: &Report, flows: &[Flow]) -> Observation {
     let at = |direction: Direction| {
         let attempt = report.attempts.last()?;
         let mut judged = flows.iter().filter(|flow| {

@@ -1,0 +1,56 @@
+//! The cluster's nodes that take pods, and which of them stands for which node of a case.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use egret_core::world::World;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use super::error::ClusterError;
+
+/// A node that takes pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+/// The ready nodes on which any pod may run, by name.
+pub(super) async fn list(client: &Client) -> Result<Vec<Place>, ClusterError> {
+    let api: Api<Node> = Api::all(client.clone());
+    let nodes =
+        api.list(&ListParams::default()).await.map_err(|error| ClusterError::of("list nodes", error))?;
+    let mut places: Vec<Place> = nodes.items.iter().filter(|node| takes_pods(node)).map(place).collect();
+    places.sort_by(|one, other| one.name.cmp(&other.name));
+    if places.is_empty() { Err(ClusterError::Nodes { there: 0, needed: 1 }) } else { Ok(places) }
+}
+
+/// The case's nodes in order on the cluster's.
+pub(super) fn map(world: &World, places: &[Place]) -> Result<BTreeMap<String, String>, ClusterError> {
+    let (there, needed) = (places.len(), world.nodes.len());
+    if needed > there {
+        return Err(ClusterError::Nodes { there, needed });
+    }
+    Ok(world.nodes.keys().cloned().zip(places.iter().map(|place| place.name.clone())).collect())
+}
+
+fn takes_pods(node: &Node) -> bool {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions.clone().any(|it| it.type_ == "Ready" && it.status == "True");
+    let spec = node.spec.as_ref();
+    let shut = spec.is_some_and(|spec| spec.unschedulable == Some(true));
+    let taints = spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    let tainted = taints.into_iter().any(|taint| taint.effect != "PreferNoSchedule");
+    ready && !shut && !tainted
+}
+
+fn place(node: &Node) -> Place {
+    let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+    let internal = addresses.filter(|address| address.type_ == "InternalIP");
+    Place {
+        name: node.metadata.name.clone().unwrap_or_default(),
+        addresses: internal.filter_map(|address| address.address.parse().ok()).collect(),
+    }
+}

@@ -1,0 +1,206 @@
+//! One run in a cluster, from the canary to the last step: what the subject does, without its waiting for signals.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use egret_core::flow::Flow;
+use egret_core::probe::{Observation, Probe, Source};
+use tokio::time::Instant;
+
+use super::actual::Actual;
+use super::agents::Agents;
+use super::asking::{self, Patience};
+use super::canary::Canary;
+use super::error::ClusterError;
+use super::exec::At;
+use super::naming::Naming;
+use super::nodes::{self, Place};
+use super::object::{Key, Kind};
+use super::policies::Policies;
+use super::server::Server;
+use super::shape::{Shape, is_clusters_own};
+use super::world::Made;
+use super::{Plugin, ability, access, at_least_something};
+use crate::case::{Capability, Case, PolicyLocations, Step};
+use crate::subject::{Applied, ClusterOptions, join, question};
+use egret_core::World;
+
+/// Where the image stands that the cluster's own agents run.
+const DAEMON_SET: &str = "egret";
+/// The image when nobody names one.
+const IMAGE: &str = "egret:latest";
+
+/// A run in a cluster.
+pub(super) struct Session {
+    pub(super) server: Server,
+    pub(super) able: BTreeSet<Capability>,
+    pub(super) flows: Vec<Flow>,
+    version: String,
+    plugin: Plugin,
+    naming: Naming,
+    image: String,
+    patience: Patience,
+    places: Vec<Place>,
+    nodes: BTreeMap<String, String>,
+    agents: Agents,
+    canary: Option<Canary>,
+    made: Made,
+    policies: Policies,
+    actual: Actual,
+    revision: u64,
+}
+
+impl Session {
+    /// Looks at the cluster; nothing is made yet.
+    pub(super) async fn new(
+        server: Server,
+        plugin: Plugin,
+        options: &ClusterOptions,
+    ) -> Result<Self, ClusterError> {
+        let version = access::check(&server.client).await?;
+        let agents = Agents::find(&server).await?;
+        if plugin == Plugin::Egret && agents.is_empty() {
+            return Err(ClusterError::NoAgents);
+        }
+        let places = nodes::list(&server.client).await?;
+        let able = ability::of(&server.client, &places, !agents.is_empty()).await?;
+        let image = match &options.image {
+            Some(image) => image.clone(),
+            None => image_of_agents(&server).await?.unwrap_or_else(|| IMAGE.to_owned()),
+        };
+        Ok(Self {
+            server,
+            able,
+            flows: Vec::new(),
+            version,
+            plugin,
+            naming: Naming { prefix: options.prefix.clone() },
+            image,
+            patience: if options.patient { Patience::LONG } else { Patience::SHORT },
+            places,
+            nodes: BTreeMap::new(),
+            agents,
+            canary: None,
+            made: Made::default(),
+            policies: Policies::default(),
+            actual: Actual::default(),
+            revision: 0,
+        })
+    }
+
+    /// Makes the canary and proves that the plugin enforces.
+    pub(super) async fn prove(&mut self) -> Result<(), ClusterError> {
+        let mut canary = Canary::new(&self.server, &self.image, &self.places).await?;
+        canary.prove(&self.server).await?;
+        self.canary = Some(canary);
+        Ok(())
+    }
+
+    /// One line on what this cluster is.
+    pub(super) fn note(&self) -> String {
+        let nodes = crate::error::count(self.places.len(), "node");
+        let seen = match self.plugin {
+            Plugin::Any => "; what its plugin decides, and why, is not observed",
+            Plugin::Egret => "",
+        };
+        format!("cluster {} with {nodes}{seen}", self.version)
+    }
+
+    /// What a case asks that this cluster cannot do.
+    pub(super) fn lacks(&self, case: &Case) -> BTreeSet<Capability> {
+        let mut needs = ability::needs(case, self.places.len(), self.naming.prefix.is_some());
+        needs.extend(&case.requires);
+        // Several nodes are there; that there are enough of them, without labels, `needs` has looked at.
+        let enough = needs.contains(&Capability::Nodes) && case.requires.contains(&Capability::Nodes);
+        let beyond = ability::needs(case, self.places.len(), false).contains(&Capability::Nodes);
+        let mut lacks: BTreeSet<Capability> = needs.difference(&self.able).copied().collect();
+        if enough && beyond {
+            lacks.insert(Capability::Nodes);
+        }
+        lacks
+    }
+
+    pub(super) async fn begin(&mut self, case: &Case) -> Result<(), ClusterError> {
+        self.policies.reconcile(&self.server, &self.naming, &PolicyLocations::default()).await?;
+        self.bring_up(&case.world).await?;
+        if self.plugin == Plugin::Egret {
+            self.agents.begin(&self.server).await?;
+        }
+        self.flows.clear();
+        Ok(())
+    }
+
+    pub(super) async fn apply(&mut self, step: &Step) -> Result<Applied, ClusterError> {
+        let changed = self.bring_up(&step.desired.world).await?;
+        let started = Instant::now();
+        let changes = self.policies.reconcile(&self.server, &self.naming, &step.policies).await?;
+        self.revision = match (self.plugin, &mut self.canary) {
+            (Plugin::Egret, _) => self.agents.wait(&self.server, &changes).await?,
+            (Plugin::Any, Some(canary)) if changed || !changes.is_empty() => {
+                canary.settle(&self.server).await?;
+                self.revision.saturating_add(1)
+            }
+            (Plugin::Any, Some(_) | None) => self.revision,
+        };
+        Ok(Applied { revision: self.revision, convergence: at_least_something(started.elapsed()) })
+    }
+
+    pub(super) async fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, ClusterError> {
+        let place = |from: &Source| self.place(from);
+        let world = &self.actual.world;
+        let reports = asking::ask(&self.server, probes, world, place, self.patience).await?;
+        let flows = match self.plugin {
+            Plugin::Any => Vec::new(),
+            Plugin::Egret => self.agents.flows(&self.server, self.revision).await?,
+        };
+        let observed = probes.iter().zip(&reports).map(|(probe, report)| {
+            let client = question::endpoint(&probe.from, world);
+            let seen = join::observe(client, report, &flows);
+            Observation { addresses: self.actual.to_case(&seen.addresses), ..seen }
+        });
+        let observed = observed.collect();
+        self.flows.extend(flows);
+        Ok(observed)
+    }
+
+    /// Makes the world; whether anything changed.
+    async fn bring_up(&mut self, world: &World) -> Result<bool, ClusterError> {
+        self.nodes = nodes::map(world, &self.places)?;
+        let shape =
+            Shape { run: &self.server.run, naming: &self.naming, image: &self.image, nodes: &self.nodes };
+        let changed = self.made.reconcile(&self.server, &shape, world).await?;
+        let pods = &self.made.pods;
+        self.actual = Actual::read(&self.server, &shape, pods, &self.places, world).await?;
+        Ok(changed)
+    }
+
+    /// The pod in which a client runs.
+    fn place(&self, from: &Source) -> Result<At, ClusterError> {
+        let missing =
+            |what: &str| ClusterError::Missing(format!("no client can run in {what} of this cluster"));
+        match from {
+            Source::Pod(name) => match self.actual.world.pods.get(name) {
+                Some(pod) if is_clusters_own(pod) => Err(missing("the DNS server")),
+                Some(_) | None => {
+                    Ok(At { namespace: self.naming.namespace(&name.namespace), pod: name.name.clone() })
+                }
+            },
+            Source::Node(name) => {
+                let node = self.nodes.get(name).ok_or_else(|| missing(&format!("node `{name}`")))?;
+                let canary = self.canary.as_ref().and_then(|canary| canary.on_node(node));
+                canary.ok_or_else(|| missing(&format!("node `{name}`")))
+            }
+            Source::Address(address) => Err(missing(&format!("`{address}`"))),
+        }
+    }
+}
+
+/// The image of Egret's own agents: it is on every node.
+async fn image_of_agents(server: &Server) -> Result<Option<String>, ClusterError> {
+    let key = Key::new(Kind::DaemonSet, Some(super::agents::NAMESPACE), DAEMON_SET);
+    let there = server.get(&key).await?;
+    let image = there.and_then(|set| {
+        let containers = &set.data["spec"]["template"]["spec"]["containers"];
+        containers[0]["image"].as_str().map(ToOwned::to_owned)
+    });
+    Ok(image)
+}

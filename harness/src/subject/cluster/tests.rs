@@ -1,0 +1,1 @@
+//! The subject against a scripted API server.
