@@ -1,13 +1,19 @@
 //! The command line: one file per command, from arguments to an exit code.
 
+#[cfg(feature = "docker")]
+mod clean;
 mod completions;
 mod diff;
 mod doctor;
 mod explain;
+#[cfg(feature = "docker")]
+mod image;
 mod lab;
 mod list;
 mod matrix;
 mod monitor;
+#[cfg(feature = "docker")]
+mod node;
 mod pod;
 mod schema;
 mod select;
@@ -69,6 +75,17 @@ enum Command {
     Monitor(monitor::Arguments),
     /// Say what this machine can run, and how to get the rest
     Doctor(doctor::Arguments),
+    /// The image that containers of the docker subject run
+    #[cfg(feature = "docker")]
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Remove what killed runs left at the container engine
+    #[cfg(feature = "docker")]
+    Clean,
+    /// What containers of the docker subject run
+    #[cfg(feature = "docker")]
+    #[command(hide = true, subcommand)]
+    Node(node::Command),
     /// Print the JSON Schema of case files
     Schema(schema::Arguments),
     /// Print a completion script for a shell
@@ -123,6 +140,12 @@ pub fn main() -> Exit {
         Command::Monitor(arguments) => monitor::run(&arguments),
         Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
         Command::Schema(arguments) => schema::run(&arguments),
+        #[cfg(feature = "docker")]
+        Command::Image(command) => image::run(&command),
+        #[cfg(feature = "docker")]
+        Command::Clean => clean::run(),
+        #[cfg(feature = "docker")]
+        Command::Node(command) => node::run(&command),
         Command::Completions(arguments) => completions::run(&arguments),
     };
     ended.unwrap_or_else(|error| fail(&error))
@@ -168,6 +191,7 @@ fn fail(error: &Error) -> Exit {
         | Error::Write { .. }
         | Error::Inside(_)
         | Error::Pod(_)
+        | Error::Site(_)
         | Error::Flows(_)
         | Error::Record { .. }
         | Error::InvalidRecord { .. }

@@ -52,6 +52,9 @@ pub enum Error {
     /// A pod's program could not do what it was started for.
     #[error("pod: {0}")]
     Pod(#[from] crate::pod::PodError),
+    /// A container's site could not run.
+    #[error("this site cannot run: {0}")]
+    Site(std::io::Error),
     /// Flows could not be read, or verdicts not written.
     #[error("flows: {0}")]
     Flows(std::io::Error),
@@ -99,6 +102,7 @@ impl Error {
             | Self::Write { .. }
             | Self::Inside(_)
             | Self::Pod(_)
+            | Self::Site(_)
             | Self::Flows(_)
             | Self::Monitor(_) => Exit::Environment,
         }

@@ -2,12 +2,16 @@
 
 #[cfg(feature = "kubernetes")]
 pub mod cluster;
+#[cfg(feature = "docker")]
+pub mod docker;
 mod join;
 pub mod lab;
 mod model;
 mod question;
 mod site;
 
+#[cfg(feature = "docker")]
+pub use docker::Docker;
 pub use lab::{Lab, LabOptions};
 pub use model::Model;
 
@@ -101,13 +105,15 @@ pub enum SubjectError {
 /// The subjects by their names on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum SubjectKind {
-    /// The lab where it can run, else the model
+    /// The lab where it can run, else docker, else the model
     #[default]
     Auto,
     /// The pure policy engine, in process
     Model,
     /// Pods as network namespaces on this machine, with real packets
     Lab,
+    /// Nodes as containers of a container engine, with real packets
+    Docker,
     /// A cluster on which Egret's agent is the network plugin; `egret kind up` makes one
     Kind,
     /// Any cluster that a kubeconfig reaches, with whatever network plugin it has
@@ -148,12 +154,20 @@ pub fn choose(
 ) -> Result<Chosen, SubjectError> {
     let model = |note| Chosen { subject: Model::boxed(), is_model: true, note };
     let lab = |lab| Chosen { subject: Box::new(lab), is_model: false, note: None };
+    let docker = |note| Ok(Chosen { subject: docker_subject(options)?, is_model: false, note });
     match kind {
         SubjectKind::Model => Ok(model(None)),
         SubjectKind::Lab => Lab::new(options).map(lab),
         SubjectKind::Kind | SubjectKind::Cluster => in_cluster(kind, cluster),
+        SubjectKind::Docker => docker(None),
         SubjectKind::Auto => Ok(match lab::available().and_then(|()| Lab::new(options)) {
             Ok(ready) => lab(ready),
+            Err(problem) if cfg!(feature = "docker") => {
+                match docker(Some(format!("{problem}; this run takes containers"))) {
+                    Ok(ready) => ready,
+                    Err(other) => model(Some(format!("{problem}; {other}; this run asks the model"))),
+                }
+            }
             Err(problem) => model(Some(format!("{problem}; this run asks the model"))),
         }),
     }
@@ -174,6 +188,20 @@ fn in_cluster(kind: SubjectKind, _options: &ClusterOptions) -> Result<Chosen, Su
         problem: "this program was built without the feature `kubernetes`".into(),
         advice: "build it with `cargo build --release --features kubernetes`, or take a release's binary"
             .into(),
+    })
+}
+
+#[cfg(feature = "docker")]
+fn docker_subject(options: LabOptions) -> Result<Box<dyn Subject>, SubjectError> {
+    Ok(Box::new(Docker::new(options)?))
+}
+
+#[cfg(not(feature = "docker"))]
+fn docker_subject(_: LabOptions) -> Result<Box<dyn Subject>, SubjectError> {
+    Err(SubjectError::Environment {
+        subject: "docker",
+        problem: "this egret was built without it".into(),
+        advice: "build it with `cargo build --release --features docker`".into(),
     })
 }
 

@@ -20,6 +20,7 @@ use super::{Applied, Subject, SubjectError, join, question};
 use crate::case::{Capability, Case, Step};
 
 pub use inside::{Inside, LabRun, enter, run};
+pub(super) use machine::raise_limits;
 pub use machine::{available, checks};
 
 /// How real clients are run.
@@ -67,7 +68,7 @@ impl Lab {
     /// [`SubjectError::Environment`] when this machine cannot run it.
     pub fn new(options: LabOptions) -> Result<Self, SubjectError> {
         available()?;
-        machine::raise_limits();
+        raise_limits();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -151,10 +151,7 @@ impl Site {
         self.reconcile(world).await.map_err(failed::<SiteError>("bring up the world"))?;
         self.topology.apply(&empty).map_err(failed::<AgentError>("bring up the world"))?;
         for agent in self.topology.agents() {
-            agent
-                .forget()
-                .and_then(|()| agent.set_capture(true))
-                .map_err(failed::<AgentError>("reset the node"))?;
+            agent.forget().map_err(failed::<AgentError>("reset the node"))?;
         }
         self.collect().map(drop)
     }
@@ -192,8 +189,10 @@ impl Site {
             return Ok(());
         }
         self.topology.reconcile(world)?;
-        let new = self.topology.agents().skip(self.rings.len());
-        self.rings.extend(new.map(|agent| asking::ring(agent)).collect::<Result<Vec<_>, _>>()?);
+        for agent in self.topology.agents().skip(self.rings.len()) {
+            agent.set_capture(true)?;
+            self.rings.push(asking::ring(agent)?);
+        }
         self.serving.reconcile(world, &self.topology).await?;
         self.world = world.clone();
         Ok(())

@@ -1,0 +1,211 @@
+//! Nodes as containers of an engine, through its API: pods as namespaces inside, the same agent in each.
+//!
+//! | part | module |
+//! | --- | --- |
+//! | connection, network, containers | `engine` |
+//! | image of one static binary | `image` |
+//! | the containers of a run and the streams to them | `fleet` |
+//! | what is said on the streams | `wire` |
+//! | a container's side of them | `serve` |
+//! | what killed runs leave | `run`, `leftovers` |
+
+mod engine;
+mod error;
+mod fleet;
+mod image;
+mod leftovers;
+mod run;
+mod serve;
+mod wire;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::{Duration, Instant};
+
+use egret_core::flow::Flow;
+use egret_core::probe::{Observation, Probe, Source};
+use egret_core::World;
+use tokio::runtime::Runtime;
+
+use super::question::{self, NotThere, Question};
+use super::site::{Decided, failed};
+use super::{Applied, LabOptions, Subject, SubjectError, join};
+use crate::case::{Capability, Case, Step};
+use fleet::{Fleet, INTERNET};
+use wire::{Order, Reply};
+
+pub use error::DockerError;
+pub use image::Image;
+pub use leftovers::Removed;
+pub use serve::serve;
+
+/// Containers of one run, kept from case to case.
+pub struct Docker {
+    fleet: Fleet,
+    world: World,
+    flows: Vec<Flow>,
+    options: LabOptions,
+    runtime: Runtime,
+}
+
+/// Nodes that are started at once: what most cases need.
+const NODES: usize = 1;
+
+fn runtime() -> Result<Runtime, SubjectError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed::<io::Error>("start the subject"))
+}
+
+/// Gives the engine the image, unless it has it.
+///
+/// # Errors
+/// The engine is not there or refuses, or there is no static binary.
+pub fn make_image() -> Result<Image, SubjectError> {
+    Ok(runtime()?.block_on(async {
+        let engine = engine::Engine::connect().await?;
+        image::ensure(&engine, &image::Binary::find()?).await
+    })?)
+}
+
+/// Removes what runs left that have ended.
+///
+/// # Errors
+/// The engine is not there, or does not say what it has.
+pub fn clean() -> Result<Removed, SubjectError> {
+    Ok(runtime()?.block_on(async { leftovers::remove(&engine::Engine::connect().await?).await })?)
+}
+
+impl Docker {
+    /// The name on the command line.
+    pub const NAME: &'static str = "docker";
+
+    /// What the subject can do: what the lab can.
+    pub const CAPABILITIES: [Capability; 8] = super::Lab::CAPABILITIES;
+
+    /// Containers for the Internet and the first node.
+    ///
+    /// # Errors
+    /// [`SubjectError::Environment`] when the engine is not there or cannot do it.
+    pub fn new(options: LabOptions) -> Result<Self, SubjectError> {
+        let runtime = runtime()?;
+        let fleet = runtime.block_on(Fleet::launch(NODES))?;
+        Ok(Self { fleet, world: World::default(), flows: Vec::new(), options, runtime })
+    }
+
+    /// The container in which a client runs.
+    fn place(&self, from: &Source) -> Result<usize, NotThere> {
+        let node = match from {
+            Source::Address(_) => return Ok(INTERNET),
+            Source::Node(name) => Some(name),
+            Source::Pod(name) => self.world.pods.get(name).map(|pod| &pod.node),
+        };
+        let slot = node.and_then(|node| self.world.nodes.keys().position(|name| name == node));
+        slot.map(|slot| slot + 1).ok_or_else(|| NotThere(format!("{from:?}")))
+    }
+}
+
+/// Asks every question at its client's container, in their order, and gives all reports and flows.
+async fn ask(
+    fleet: &mut Fleet,
+    questions: Vec<(usize, Question)>,
+    patient: bool,
+) -> Result<(Vec<Decided>, Vec<Flow>), SubjectError> {
+    let mut decided: Vec<Decided> = Vec::with_capacity(questions.len());
+    let mut waiting = BTreeSet::new();
+    for same in questions.chunk_by(|(one, _), (other, _)| one == other) {
+        let Some((place, _)) = same.first() else { continue };
+        let questions = same.iter().map(|(_, question)| question.clone()).collect();
+        let order = Order::Ask { first: decided.len(), questions };
+        match fleet.exchange(vec![(*place, order)]).await?.remove(place) {
+            Some(Reply::Decided(some)) if some.len() == same.len() => {
+                if some.iter().any(|one| one.report.is_none()) {
+                    waiting.insert(*place);
+                }
+                decided.extend(some);
+            }
+            _ => return Err(fleet.strange(*place, "it did not say what was decided").into()),
+        }
+    }
+    let orders = waiting.iter().map(|place| (*place, Order::Settle { patient })).collect();
+    for (place, reply) in fleet.exchange(orders).await? {
+        let Reply::Settled(reports) = reply else {
+            return Err(fleet.strange(place, "it did not report").into());
+        };
+        join::settled(&mut decided, reports);
+    }
+    let mut flows = Vec::new();
+    for (place, reply) in fleet.all(&Order::Collect).await?.into_iter().enumerate() {
+        let Reply::Collected(some) = reply else {
+            return Err(fleet.strange(place, "it gave no flows").into());
+        };
+        flows.extend(some);
+    }
+    flows.sort_by_key(|flow| flow.time);
+    Ok((decided, flows))
+}
+
+impl Subject for Docker {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        Self::CAPABILITIES.into()
+    }
+
+    fn begin(&mut self, case: &Case) -> Result<(), SubjectError> {
+        let fleet = &mut self.fleet;
+        self.runtime.block_on(async {
+            fleet.grow(case.world.nodes.len()).await?;
+            fleet.all(&Order::Begin { world: case.world.clone() }).await
+        })?;
+        self.world = case.world.clone();
+        self.flows.clear();
+        Ok(())
+    }
+
+    fn apply(&mut self, step: &Step) -> Result<Applied, SubjectError> {
+        let started = Instant::now();
+        let order = Order::Apply { desired: Box::new(step.desired.clone()), events: step.events.clone() };
+        let fleet = &mut self.fleet;
+        let replies = self.runtime.block_on(async {
+            fleet.grow(step.desired.world.nodes.len()).await?;
+            fleet.all(&order).await
+        })?;
+        let mut highest = 0;
+        for (place, reply) in replies.into_iter().enumerate() {
+            let Reply::Applied { revision, flows } = reply else {
+                return Err(self.fleet.strange(place, "it did not say what is in force").into());
+            };
+            highest = highest.max(revision);
+            self.flows.extend(flows);
+        }
+        self.world = step.desired.world.clone();
+        Ok(Applied { revision: highest, convergence: started.elapsed().max(Duration::from_nanos(1)) })
+    }
+
+    fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, SubjectError> {
+        let questions = probes
+            .iter()
+            .map(|probe| Ok((self.place(&probe.from)?, question::question(probe, &self.world)?)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed::<NotThere>("place the probes"))?;
+        let work = ask(&mut self.fleet, questions, self.options.patient);
+        let (decided, flows) = self.runtime.block_on(work)?;
+        let observations = join::observations(probes, &self.world, &decided, &flows);
+        self.flows.extend(flows);
+        Ok(observations)
+    }
+
+    fn flows(&mut self) -> Vec<Flow> {
+        std::mem::take(&mut self.flows)
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.fleet.end());
+    }
+}

@@ -1,0 +1,219 @@
+//! The container engine: a connection to it, and the network and containers of one run.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use bollard::Docker as Api;
+use bollard::container::AttachContainerResults;
+use bollard::errors::Error;
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Ipam, IpamConfig, NetworkCreateRequest,
+};
+use bollard::query_parameters::{
+    AttachContainerOptions, CreateContainerOptions, RemoveContainerOptions, StartContainerOptions,
+};
+
+use super::error::DockerError;
+use super::run::Run;
+
+/// Oldest API that was tried: Docker 20.10.
+const OLDEST: (usize, usize) = (1, 41);
+
+/// What a container may do, each with its reason; everything else is taken away. `--privileged` would also give
+/// it the machine's devices.
+///
+/// SYS_ADMIN holds what BPF and PERFMON would give, which not every engine knows by name.
+const CAPABILITIES: [(&str, &str); 4] = [
+    ("NET_ADMIN", "to make links, addresses and routes, to attach programs, to proxy transparently"),
+    ("SYS_ADMIN", "to make and enter the pods' network namespaces, and to load the datapath"),
+    ("NET_RAW", "to send echo requests"),
+    ("NET_BIND_SERVICE", "to serve ports below 1024"),
+];
+
+/// Networks for the links between containers are cut out of 198.18.0.0/15, which RFC 2544 sets aside for testing
+/// and nobody routes. No packet of a case carries such an address.
+const NETWORKS: u32 = 512;
+/// How many of them are tried; each that is taken belongs to another run, or to somebody who tests a network.
+const TRIES: u32 = 16;
+
+/// A connection to an engine.
+#[derive(Clone)]
+pub(super) struct Engine {
+    pub(super) api: Api,
+}
+
+impl Engine {
+    /// Connects to the engine that DOCKER_HOST names, else to the one of this machine.
+    ///
+    /// # Errors
+    /// Nobody answers there, or it is too old.
+    pub(super) async fn connect() -> Result<Self, DockerError> {
+        let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
+        let unreachable =
+            |error: Error| DockerError::Unreachable { host: host.clone(), problem: causes(&error) };
+        let api = Api::connect_with_host(&host).map_err(unreachable)?;
+        let api = api.negotiate_version().await.map_err(unreachable)?;
+        let version = api.client_version();
+        if (version.major_version, version.minor_version) < OLDEST {
+            return Err(DockerError::TooOld {
+                found: version.to_string(),
+                needed: format!("{}.{}", OLDEST.0, OLDEST.1),
+            });
+        }
+        Ok(Self { api })
+    }
+
+    /// Makes the network of a run.
+    ///
+    /// # Errors
+    /// The engine refused.
+    pub(super) async fn make_network(&self, run: &Run) -> Result<(), DockerError> {
+        let mut refusal = None;
+        for attempt in 0..TRIES {
+            let request = NetworkCreateRequest {
+                name: run.network(),
+                driver: Some("bridge".into()),
+                labels: Some(run.labels()),
+                ipam: Some(Ipam {
+                    config: Some(vec![IpamConfig {
+                        subnet: Some(subnet(run.number().wrapping_add(attempt))),
+                        ..IpamConfig::default()
+                    }]),
+                    ..Ipam::default()
+                }),
+                // Nobody leaves this network, so nobody needs the machine's address. An `internal` network would
+                // drop every packet with an address of a case.
+                options: Some(HashMap::from([(
+                    "com.docker.network.bridge.enable_ip_masquerade".into(),
+                    "false".into(),
+                )])),
+                ..NetworkCreateRequest::default()
+            };
+            match self.api.create_network(request).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.to_string().to_lowercase().contains("overlap") => refusal = Some(error),
+                Err(error) => return Err(DockerError::refused("make a network")(error)),
+            }
+        }
+        Err(DockerError::Refused {
+            what: "make a network".into(),
+            problem: refusal.map(|error| error.to_string()).unwrap_or_default(),
+        })
+    }
+
+    /// Makes a container of a run and starts it; gives its streams.
+    ///
+    /// # Errors
+    /// The engine refused.
+    pub(super) async fn start(
+        &self,
+        run: &Run,
+        name: &str,
+        image: &str,
+    ) -> Result<AttachContainerResults, DockerError> {
+        let what = |action: &str| format!("{action} the container `{name}`");
+        let body = ContainerCreateBody {
+            image: Some(image.into()),
+            cmd: Some(vec!["node".into(), "serve".into()]),
+            hostname: Some(name.into()),
+            labels: Some(run.labels()),
+            open_stdin: Some(true),
+            // The stream's end is the container's end.
+            stdin_once: Some(true),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            host_config: Some(host_config(run)),
+            ..ContainerCreateBody::default()
+        };
+        let options = CreateContainerOptions { name: Some(name.into()), ..CreateContainerOptions::default() };
+        self.api.create_container(Some(options), body).await.map_err(DockerError::refused(what("make")))?;
+        let options = AttachContainerOptions {
+            stdin: true,
+            stdout: true,
+            stderr: true,
+            stream: true,
+            ..AttachContainerOptions::default()
+        };
+        let streams = self.api.attach_container(name, Some(options));
+        let streams = streams.await.map_err(DockerError::refused(what("attach to")))?;
+        self.api
+            .start_container(name, None::<StartContainerOptions>)
+            .await
+            .map_err(DockerError::refused(what("start")))?;
+        Ok(streams)
+    }
+
+    /// Removes a container, running or not. One that is going or gone is as good as removed.
+    ///
+    /// # Errors
+    /// The engine refused.
+    pub(super) async fn remove_container(&self, name: &str) -> Result<(), DockerError> {
+        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+        match self.api.remove_container(name, Some(options)).await {
+            Ok(()) => Ok(()),
+            Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(error) => Err(DockerError::refused(format!("remove the container `{name}`"))(error)),
+        }
+    }
+
+    /// Removes a network; one that is gone is as good as removed.
+    ///
+    /// # Errors
+    /// The engine refused.
+    pub(super) async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
+        match self.api.remove_network(name).await {
+            Ok(()) => Ok(()),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+            Err(error) => Err(DockerError::refused(format!("remove the network `{name}`"))(error)),
+        }
+    }
+}
+
+/// An error with its causes: the first line of a client's error says only that a request failed.
+fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let mut said: Vec<String> = chain.map(ToString::to_string).collect();
+    said.dedup();
+    said.join(": ")
+}
+
+/// One of the networks that runs may use.
+fn subnet(number: u32) -> String {
+    let first = u32::from(Ipv4Addr::new(198, 18, 0, 0));
+    format!("{}/24", Ipv4Addr::from(first.wrapping_add((number % NETWORKS) << 8)))
+}
+
+fn host_config(run: &Run) -> HostConfig {
+    let words = |capabilities: &[(&str, &str)]| {
+        capabilities.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<String>>()
+    };
+    HostConfig {
+        network_mode: Some(run.network()),
+        auto_remove: Some(true),
+        cap_drop: Some(vec!["ALL".into()]),
+        cap_add: Some(words(&CAPABILITIES)),
+        // Docker's profile for AppArmor forbids to write /proc/sys/net whatever the capabilities; its filter of
+        // system calls stays on, and lets pass what the capabilities allow. Where there is no AppArmor, the
+        // engine takes no notice.
+        security_opt: Some(vec!["apparmor=unconfined".into(), "no-new-privileges".into()]),
+        // The settings of the pods' networks are written through /proc/sys.
+        readonly_paths: Some(Vec::new()),
+        readonly_rootfs: Some(true),
+        // Standard output is the harness' stream: no copy of it on the engine's disk.
+        log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+        ..HostConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_stay_in_their_range() {
+        assert_eq!(subnet(0), "198.18.0.0/24");
+        assert_eq!(subnet(511), "198.19.255.0/24");
+        assert_eq!(subnet(512), "198.18.0.0/24");
+    }
+}
