@@ -1,6 +1,6 @@
 //! The command line: one file per command, from arguments to an exit code.
 
-#[cfg(feature = "docker")]
+#[cfg(any(feature = "docker", feature = "kubernetes"))]
 mod clean;
 mod completions;
 mod diff;
@@ -8,6 +8,8 @@ mod doctor;
 mod explain;
 #[cfg(feature = "docker")]
 mod image;
+#[cfg(feature = "kubernetes")]
+mod kind;
 mod lab;
 mod list;
 mod matrix;
@@ -68,6 +70,13 @@ enum Command {
     /// What `lab run` starts inside the pod's network
     #[command(hide = true)]
     LabInside(subject::lab::Inside),
+    /// A cluster in containers with Egret's agent as its network plugin
+    #[cfg(feature = "kubernetes")]
+    #[command(subcommand)]
+    Kind(kind::Command),
+    /// Remove what killed runs left behind
+    #[cfg(any(feature = "docker", feature = "kubernetes"))]
+    Clean(clean::Arguments),
     /// What the containers of a cluster's pods run
     #[command(hide = true, subcommand)]
     Pod(pod::Command),
@@ -79,9 +88,6 @@ enum Command {
     #[cfg(feature = "docker")]
     #[command(subcommand)]
     Image(image::Command),
-    /// Remove what killed runs left at the container engine
-    #[cfg(feature = "docker")]
-    Clean,
     /// What containers of the docker subject run
     #[cfg(feature = "docker")]
     #[command(hide = true, subcommand)]
@@ -136,14 +142,16 @@ pub fn main() -> Exit {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Lab(command) => lab::run(command),
         Command::LabInside(inside) => Err(Error::Inside(subject::lab::enter(&inside))),
+        #[cfg(feature = "kubernetes")]
+        Command::Kind(command) => kind::run(command),
+        #[cfg(any(feature = "docker", feature = "kubernetes"))]
+        Command::Clean(arguments) => clean::run(&arguments),
         Command::Pod(command) => pod::run(&command),
         Command::Monitor(arguments) => monitor::run(&arguments),
         Command::Doctor(arguments) => Ok(doctor::run(&arguments)),
         Command::Schema(arguments) => schema::run(&arguments),
         #[cfg(feature = "docker")]
         Command::Image(command) => image::run(&command),
-        #[cfg(feature = "docker")]
-        Command::Clean => clean::run(),
         #[cfg(feature = "docker")]
         Command::Node(command) => node::run(&command),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -1,22 +1,42 @@
-//! `egret clean`: removes what killed runs left at the container engine.
+//! `egret clean`: removes what killed runs left behind.
 
-use super::print;
+#[cfg(feature = "kubernetes")]
+mod cluster;
+#[cfg(feature = "docker")]
+mod docker;
+
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::subject::docker;
 
-pub(super) fn run() -> Result<Exit, Error> {
-    let removed = docker::clean()?;
-    let mut text: String = removed.gone.iter().map(|name| format!("removed {name}\n")).collect();
-    for run in &removed.spared {
-        text += &format!("left alone: run {run}, which may live on another machine\n");
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Where to look; at the container engine where that is compiled in
+    #[arg(long, value_enum)]
+    subject: Option<Where>,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    cluster: cluster::Arguments,
+}
+
+/// Where runs leave things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Where {
+    /// At the container engine
+    #[cfg(feature = "docker")]
+    Docker,
+    /// In the cluster of the kubeconfig
+    #[cfg(feature = "kubernetes")]
+    #[value(alias = "kind")]
+    Cluster,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
+    match arguments.subject {
+        #[cfg(feature = "docker")]
+        None | Some(Where::Docker) => docker::run(),
+        #[cfg(not(feature = "docker"))]
+        None => cluster::run(&arguments.cluster),
+        #[cfg(feature = "kubernetes")]
+        Some(Where::Cluster) => cluster::run(&arguments.cluster),
     }
-    if text.is_empty() && removed.refused.is_empty() {
-        text = "nothing was left behind\n".into();
-    }
-    print(&text);
-    for problem in &removed.refused {
-        anstream::eprintln!("error: {problem}");
-    }
-    Ok(if removed.refused.is_empty() { Exit::Passed } else { Exit::Environment })
 }

@@ -19,6 +19,7 @@ mod canary;
 mod clean;
 mod error;
 mod exec;
+pub mod kind;
 mod naming;
 mod nodes;
 mod object;
@@ -185,24 +186,31 @@ impl Drop for Cluster {
 ///
 /// # Errors
 /// The cluster cannot be asked.
-pub fn left(context: Option<&str>) -> Result<Vec<Left>, ClusterError> {
-    let runtime = runtime()?;
-    runtime.block_on(async {
-        let server = Server { client: access::client(context).await?, run: Run::new() };
-        clean::left(&server).await
-    })
+pub fn left(context: Option<&str>) -> Result<Vec<Left>, SubjectError> {
+    by_itself(context, async |server| clean::left(&server).await)
 }
 
 /// Removes what one run has left.
 ///
 /// # Errors
 /// The cluster refuses, or something does not go.
-pub fn remove(context: Option<&str>, run: &str) -> Result<(), ClusterError> {
-    let runtime = runtime()?;
-    runtime.block_on(async {
-        let server = Server { client: access::client(context).await?, run: Run::new() };
-        clean::remove(&server, &format!("{}={run}", object::RUN)).await
-    })
+pub fn remove(context: Option<&str>, run: &str) -> Result<(), SubjectError> {
+    let selector = format!("{}={run}", object::RUN);
+    by_itself(context, async |server| clean::remove(&server, &selector).await)
+}
+
+/// One piece of work with a cluster, without a run around it.
+fn by_itself<T>(
+    context: Option<&str>,
+    work: impl AsyncFnOnce(Server) -> Result<T, ClusterError>,
+) -> Result<T, SubjectError> {
+    let done = runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            let server = Server { client: access::client(context).await?, run: Run::new() };
+            work(server).await
+        })
+    });
+    done.map_err(|error| error.of_subject(Plugin::Any.subject(), "clean the cluster"))
 }
 
 /// The client's tasks run on the thread that waits for them.

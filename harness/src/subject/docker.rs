@@ -22,9 +22,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
+use egret_core::World;
 use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Probe, Source};
-use egret_core::World;
 use tokio::runtime::Runtime;
 
 use super::question::{self, NotThere, Question};

@@ -29,17 +29,17 @@ pub(super) struct Agents {
 
 /// What `egret agent status` prints, as far as it is read here; more may come.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Status {
+pub(super) struct Status {
     /// Node.
-    pub(crate) node: String,
+    pub(super) node: String,
     /// Revision that is in force.
-    pub(crate) revision: u64,
+    pub(super) revision: u64,
     /// `Kind/namespace/name` of the policies in force, with their versions.
     #[serde(default)]
-    pub(crate) policies: BTreeMap<String, serde_json::Value>,
+    pub(super) policies: BTreeMap<String, serde_json::Value>,
     /// Pods that were there before the agent and are under no policy.
     #[serde(default)]
-    pub(crate) unmanaged: Vec<String>,
+    pub(super) unmanaged: Vec<String>,
 }
 
 impl Agents {

@@ -84,6 +84,35 @@ pub enum ClusterError {
     /// The network does not work even without policies.
     #[error("the cluster's network does not carry a request without any policy: {0}")]
     NoNetwork(String),
+    /// kind's program is missing.
+    #[error("`{0}` is not there")]
+    NoKind(String),
+    /// kind's program failed.
+    #[error("`{line}`: {problem}")]
+    Program {
+        /// The command.
+        line: String,
+        /// How it ended.
+        problem: String,
+    },
+    /// The program for the image cannot be used.
+    #[error("`{path}` cannot go into an image: {problem}")]
+    Binary {
+        /// The program.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A cluster was to be removed again, and that was stopped too.
+    #[error("{problem}; what was made is not gone ({rest}): `{remove}` removes it")]
+    Left {
+        /// What stopped it first.
+        problem: String,
+        /// What stopped the removal.
+        rest: String,
+        /// The command that removes it.
+        remove: String,
+    },
     /// Egret's agents are not the cluster's network plugin.
     #[error("no agent of Egret runs in this cluster")]
     NoAgents,
@@ -153,6 +182,18 @@ impl ClusterError {
                 "install a network plugin that enforces them, or take one that does: `egret kind up`"
             }
             Self::NoNetwork(_) => "look at the network plugin's pods in kube-system",
+            Self::NoKind(_) => {
+                "install it: `go install sigs.k8s.io/kind@latest`, or a release from https://kind.sigs.k8s.io/, \
+                 or name it with --kind"
+            }
+            Self::Program { .. } => {
+                "kind's own lines above say why; `docker info` shows whether the engine runs"
+            }
+            Self::Binary { .. } => {
+                "build a static one with `RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release \
+                 --features kubernetes --target x86_64-unknown-linux-gnu` and name it with --image-binary"
+            }
+            Self::Left { .. } => "start again when it is gone",
             Self::NoAgents => {
                 "make a cluster with `egret kind up`, or test this one with `--subject cluster`"
             }

@@ -95,14 +95,6 @@ impl Kind {
         }
     }
 
-    pub(super) const fn is_namespaced(self) -> bool {
-        match self {
-            Self::Namespace => false,
-            Self::ServiceAccount | Self::Service | Self::Pod | Self::DaemonSet => true,
-            Self::Policy(kind) => kind.is_namespaced(),
-        }
-    }
-
     pub(super) fn resource(self) -> ApiResource {
         let (group, version) = self.api_version().split_once('/').unwrap_or(("", self.api_version()));
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, self.word()), self.plural())

@@ -39,8 +39,18 @@ pub(super) async fn wait(
     ready: &BTreeSet<Key>,
     gone: &BTreeSet<Key>,
 ) -> Result<Pods, ClusterError> {
+    wait_for(server, ready, gone, LIMIT).await
+}
+
+/// The same with a time of the caller's.
+pub(super) async fn wait_for(
+    server: &Server,
+    ready: &BTreeSet<Key>,
+    gone: &BTreeSet<Key>,
+    limit: Duration,
+) -> Result<Pods, ClusterError> {
     let mut pods = Pods::new();
-    let waited = tokio::time::timeout(LIMIT, watch(server, ready, gone, &mut pods)).await;
+    let waited = tokio::time::timeout(limit, watch(server, ready, gone, &mut pods)).await;
     match waited {
         Ok(ended) => ended.map(|()| pods),
         Err(_) => {
@@ -52,6 +62,18 @@ pub(super) async fn wait(
             Err(ClusterError::NotReady(reasons))
         }
     }
+}
+
+/// Looks at pods with these labels.
+///
+/// # Errors
+/// One of them cannot start, with the kubelet's reason.
+pub(super) async fn can_start(server: &Server, namespace: &str, labels: &str) -> Result<(), ClusterError> {
+    let api: Api<Pod> = Api::namespaced(server.client.clone(), namespace);
+    let list = api.list(&ListParams::default().labels(labels)).await;
+    let list = list.map_err(|error| ClusterError::of("list pods", error))?;
+    let pods: Pods = list.items.into_iter().filter_map(|pod| Some((key_of(&pod)?, pod))).collect();
+    hopeless(server, pods.keys(), &pods).await
 }
 
 /// Lists, then follows; a watch that ends or has fallen behind (410 Gone) starts again from a new list.
@@ -98,8 +120,19 @@ async fn is_done(
     gone: &BTreeSet<Key>,
     pods: &Pods,
 ) -> Result<bool, ClusterError> {
+    hopeless(server, ready.iter(), pods).await?;
+    let ready = ready.iter().all(|key| pods.get(key).is_some_and(is_ready));
+    Ok(ready && gone.iter().all(|key| !pods.contains_key(key)))
+}
+
+/// An error when one of these pods will not start by waiting.
+async fn hopeless(
+    server: &Server,
+    keys: impl Iterator<Item = &Key>,
+    pods: &Pods,
+) -> Result<(), ClusterError> {
     let mut hopeless = Vec::new();
-    for key in ready {
+    for key in keys {
         if let Some((reason, text)) = pods.get(key).and_then(hopeless_reason) {
             let log = match reason {
                 "CrashLoopBackOff" => format!("; {}", last_words(server, key).await),
@@ -108,11 +141,7 @@ async fn is_done(
             hopeless.push(format!("{key} cannot start: {text}{log}"));
         }
     }
-    if !hopeless.is_empty() {
-        return Err(ClusterError::NotReady(hopeless));
-    }
-    let ready = ready.iter().all(|key| pods.get(key).is_some_and(is_ready));
-    Ok(ready && gone.iter().all(|key| !pods.contains_key(key)))
+    if hopeless.is_empty() { Ok(()) } else { Err(ClusterError::NotReady(hopeless)) }
 }
 
 fn key_of(pod: &Pod) -> Option<Key> {
