@@ -1,0 +1,115 @@
+//! `egret kind` with a program in kind's place that a test has written: what it is asked, and what is said when it fails.
+#![cfg(feature = "kubernetes")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A program that writes its arguments into `asked` and answers as `answers` says, by its first two arguments.
+fn fake(folder: &Path, answers: &str) -> std::path::PathBuf {
+    let path = folder.join("kind");
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >> {folder}/asked\ncase \"$1 $2\" in\n{answers}\nesac\n",
+        folder = folder.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn egret(arguments: &[&str], path: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_egret"));
+    command.args(arguments).env("PATH", path).env("EGRET_IMAGE_BINARY", path.join("static"));
+    command.output().unwrap()
+}
+
+fn asked(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("asked")).unwrap_or_default();
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+/// Anything without a loader passes for static.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("static"), "no program at all").unwrap();
+    folder
+}
+
+#[test]
+fn a_missing_program_says_how_to_get_it() {
+    let folder = folder();
+    for command in ["up", "down", "status"] {
+        let output = egret(&["kind", command], folder.path());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        assert!(
+            error.contains("`kind` is not there; install it: `go install sigs.k8s.io/kind@latest`"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_neither_well_nor_removed() {
+    let folder = folder();
+    fake(folder.path(), "\"get clusters\") echo other;;");
+    let output = egret(&["kind", "status"], folder.path());
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, "there is no cluster egret: `egret kind up` makes it\n");
+    let output = egret(&["kind", "down", "--name", "mine"], folder.path());
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "there is no cluster mine\n");
+    assert_eq!(asked(folder.path()), ["get clusters", "get clusters"]);
+}
+
+#[test]
+fn the_cluster_of_this_name_is_removed() {
+    let folder = folder();
+    fake(folder.path(), "\"get clusters\") echo other; echo egret;;");
+    let output = egret(&["kind", "down"], folder.path());
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(asked(folder.path()), ["get clusters", "delete cluster --name egret"]);
+}
+
+/// kind keeps half a cluster; nobody has asked for half a cluster.
+#[test]
+fn a_cluster_that_could_not_be_made_is_removed_again() {
+    let folder = folder();
+    let config = folder.path().join("config");
+    let answers = format!("\"create cluster\") cat > {}; echo no space left >&2; exit 1;;", config.display());
+    fake(folder.path(), &answers);
+    // `cat` is a program of the machine.
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_egret"));
+    command.args(["kind", "up", "--nodes", "3", "--dual-stack", "--no-kube-proxy", "--node-image", "node:1"]);
+    command.env("PATH", path).env("EGRET_IMAGE_BINARY", folder.path().join("static"));
+    let output = command.output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("no space left") && error.contains("exit status: 1"), "{error}");
+    let expected = [
+        "get clusters",
+        "create cluster --name egret --config - --image node:1",
+        "delete cluster --name egret",
+    ];
+    assert_eq!(asked(folder.path()), expected);
+    let config: serde_json::Value = serde_json::from_slice(&std::fs::read(config).unwrap()).unwrap();
+    assert_eq!(config["nodes"].as_array().unwrap().len(), 3);
+    assert_eq!(config["networking"]["disableDefaultCNI"], true);
+    assert_eq!(config["networking"]["kubeProxyMode"], "none");
+    assert_eq!(config["networking"]["ipFamily"], "dual");
+}
+
+#[test]
+fn an_ordinary_build_cannot_be_an_image() {
+    let folder = folder();
+    fake(folder.path(), "\"get clusters\") ;;");
+    // Whoever built it, a shell of this machine needs its libraries.
+    let program = "/bin/sh";
+    let output = egret(&["kind", "up", "--image-binary", program], folder.path());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("it needs shared libraries") && error.contains("+crt-static"), "{error}");
+    assert!(asked(folder.path()).is_empty(), "nothing was begun");
+}
