@@ -12,6 +12,9 @@
 //! | root, the lab cannot run | ignored, with the reason; failed where `CI=true` |
 //! | root, the lab can run | run, one at a time, in one lab |
 //!
+//! With the feature `docker` there are trials of that subject too. Those are ignored, with the reason, where there is
+//! no engine or no static binary for the image, and failed where `CI=true` and `EGRET_IMAGE_BINARY` names one.
+//!
 //! Listing (`--list`) reads files and opens nothing else, so nextest can run it first.
 
 mod worker;
@@ -29,7 +32,9 @@ use crate::diagnostic::{self, Style};
 use crate::error::Error;
 use crate::event::CaseReport;
 use crate::report::terminal;
-use crate::subject::{Lab, Model, lab};
+#[cfg(feature = "docker")]
+use crate::subject::{Docker, docker};
+use crate::subject::{Lab, Model, SubjectKind, lab};
 
 /// Runs the cases of a folder as libtest runs tests, with libtest's arguments. The folder is relative to the
 /// package, where `cargo test` and nextest start test targets.
@@ -52,20 +57,28 @@ pub fn conformance(cases: impl AsRef<Path>) -> ExitCode {
 /// What the environment says about trials that cannot run, before anything is opened.
 #[derive(Clone, Debug)]
 struct Environment {
-    /// Why the lab cannot run, as far as that is known without trying.
+    /// Why the subject cannot run, as far as that is known without trying.
     barred: Option<String>,
-    /// A build server that gives root: what ought to run there may not be ignored.
+    /// A build server that gives what the subject needs: what ought to run there may not be ignored.
     strict: bool,
     /// Nextest counts a trial that ends well as passed, whatever it says about being ignored.
     nextest: bool,
 }
 
 impl Environment {
-    fn read() -> Self {
+    fn read(subject: SubjectKind) -> Self {
         let ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+        let (available, expected) = match subject {
+            SubjectKind::Auto | SubjectKind::Model => (Ok(()), true),
+            SubjectKind::Lab => (lab::available(), nix::unistd::geteuid().is_root()),
+            #[cfg(feature = "docker")]
+            SubjectKind::Docker => (docker::available(), docker::expected()),
+            #[cfg(not(feature = "docker"))]
+            SubjectKind::Docker => (Ok(()), false),
+        };
         Self {
-            barred: lab::available().err().map(|error| error.to_string()),
-            strict: ci && nix::unistd::geteuid().is_root(),
+            barred: available.err().map(|error| error.to_string()),
+            strict: ci && expected,
             nextest: std::env::var_os("NEXTEST").is_some(),
         }
     }
@@ -86,13 +99,18 @@ fn may_not(reason: &str) -> Failed {
 }
 
 fn trials(folder: &Path, arguments: &Arguments) -> Result<Vec<Trial>, Error> {
-    let environment = Environment::read();
     let cases = case::find(folder, &[]).and_then(|found| case::load(&found)).map_err(Error::Input)?;
     let cases: Arc<[Loaded]> = cases.into();
-    let model = Arc::new(Worker::new(Model::NAME, folder, Arc::clone(&cases)));
-    let lab = Arc::new(Worker::new(Lab::NAME, folder, Arc::clone(&cases)));
-    let mut trials = Vec::with_capacity(cases.len() * 2);
-    for (worker, able) in [(model, &Model::CAPABILITIES[..]), (lab, &Lab::CAPABILITIES[..])] {
+    let subjects = [
+        (SubjectKind::Model, Model::NAME, &Model::CAPABILITIES[..]),
+        (SubjectKind::Lab, Lab::NAME, &Lab::CAPABILITIES[..]),
+        #[cfg(feature = "docker")]
+        (SubjectKind::Docker, Docker::NAME, &Docker::CAPABILITIES[..]),
+    ];
+    let mut trials = Vec::with_capacity(cases.len() * subjects.len());
+    for (kind, name, able) in subjects {
+        let environment = Environment::read(kind);
+        let worker = Arc::new(Worker::new(kind, name, folder, Arc::clone(&cases)));
         for index in 0..cases.len() {
             trials.extend(trial(&cases[index], index, &worker, able, &environment, arguments.list));
         }
@@ -108,14 +126,14 @@ fn trial(
     environment: &Environment,
     list: bool,
 ) -> Option<Trial> {
-    let is_lab = worker.subject() == Lab::NAME;
+    let is_model = worker.subject() == Model::NAME;
     let (name, missing) = match loaded {
         // A refused case is read and never run, so one subject is enough.
-        Loaded::Refused { .. } if is_lab => return None,
+        Loaded::Refused { .. } if !is_model => return None,
         Loaded::Refused { name, .. } => (name, false),
         Loaded::Case(case) => (&case.name, case.requires.iter().any(|word| !able.contains(word))),
     };
-    let barred = environment.barred.clone().filter(|_| is_lab);
+    let barred = environment.barred.clone();
     // Nextest asks for the names of ignored trials and never starts them. Libtest-mimic leaves out the reason of
     // a trial that is ignored from the start, so otherwise it is the trial that says it.
     let ignored = (missing || (barred.is_some() && !environment.strict)) && (list || environment.nextest);

@@ -7,6 +7,7 @@ mod ebpf;
 mod fuzz;
 mod lint;
 mod process;
+mod static_binary;
 mod test;
 mod tidy;
 mod workspace;
@@ -29,6 +30,8 @@ enum Xtask {
     Crds(crds::Options),
     /// Run every test, then every case on the model and, as root, in the lab
     Test(test::Options),
+    /// Build the static binary that the docker subject's image holds, and print its path
+    Static(static_binary::Options),
     /// Run benchmarks and print their medians as a table
     Bench(bench::Options),
     /// Run the fuzz targets, each for a bounded time
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Xtask::Ebpf(options) => ebpf::run(&options),
         Xtask::Crds(options) => crds::run(&options),
         Xtask::Test(options) => test::run(&options),
+        Xtask::Static(options) => static_binary::run(&options),
         Xtask::Bench(options) => bench::run(&options),
         Xtask::Fuzz(options) => fuzz::run(&options),
         Xtask::Ci => ci::run(),

@@ -24,6 +24,8 @@ enum Subject {
     Model,
     /// Real packets, as root
     Lab,
+    /// Nodes as containers, where an engine runs
+    Docker,
 }
 
 /// All tests, then the cases on each subject.
@@ -34,6 +36,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None if root => vec![Subject::Model, Subject::Lab],
         None => vec![Subject::Model],
     };
+    if subjects == [Subject::Docker] {
+        return docker(options);
+    }
     let lab = subjects.contains(&Subject::Lab);
     ensure!(root || !lab, "the lab needs root: `sudo -E env \"PATH=$PATH\" cargo xtask test --subject lab`");
     let mut test = process::cargo(&["test", "--locked"]);
@@ -46,6 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let name = match subject {
             Subject::Model => "model",
             Subject::Lab => "lab",
+            Subject::Docker => "docker",
         };
         let mut cases = process::cargo(&["run", "--locked", "--release", "--", "test", "--subject", name]);
         process::run(cases.args(&options.arguments))?;
@@ -54,6 +60,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         eprintln!("skipped: the lab: real packets need root: `sudo -E env \"PATH=$PATH\" cargo xtask test`");
     }
     Ok(())
+}
+
+/// The cases in containers, with the binary that is also in the image.
+fn docker(options: &Options) -> Result<()> {
+    let binary =
+        process::output(&mut process::program(std::env::current_exe()?).args(["static", "--release"]))?;
+    let binary = String::from_utf8(binary)?;
+    let mut cases = process::program(binary.trim());
+    process::run(cases.args(["test", "--subject", "docker"]).args(&options.arguments))
 }
 
 /// The owner of this process' entry in `/proc` is its effective user.

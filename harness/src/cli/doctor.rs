@@ -2,6 +2,8 @@
 
 use super::TableFormat;
 use crate::exit::Exit;
+#[cfg(feature = "docker")]
+use crate::subject::docker;
 use crate::subject::{Check, CheckState, lab};
 
 #[derive(clap::Args)]
@@ -18,12 +20,21 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         state: CheckState::Ok,
         advice: "runs everywhere: `egret test --subject model`".into(),
     };
-    let checks: Vec<Check> = std::iter::once(model).chain(lab::checks()).collect();
+    let mut checks = vec![model];
+    checks.extend(lab::checks());
+    #[cfg(feature = "docker")]
+    checks.extend(docker::checks());
+    #[cfg(not(feature = "docker"))]
+    checks.push(Check {
+        name: "docker".into(),
+        state: CheckState::Unknown,
+        advice: "built without it: `cargo build --release --features docker`".into(),
+    });
     super::print(&match arguments.format {
         TableFormat::Text => table(&checks),
         TableFormat::Json => super::json(&checks),
     });
-    let complete = checks.iter().all(|check| check.state == CheckState::Ok);
+    let complete = checks.iter().all(|check| check.state != CheckState::Missing);
     if complete { Exit::Passed } else { Exit::Environment }
 }
 

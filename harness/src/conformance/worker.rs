@@ -13,7 +13,7 @@ use crate::flows::Recorder;
 use crate::flows::artifacts::Artifacts;
 use crate::known;
 use crate::run::{Options, Suite};
-use crate::subject::{self, ClusterOptions, Lab, LabOptions, Model, SubjectKind};
+use crate::subject::{self, ClusterOptions, LabOptions, Model, SubjectKind};
 
 /// A case's report, or why the subject cannot run.
 type Answer = Result<CaseReport, String>;
@@ -37,8 +37,7 @@ struct Plan {
 
 impl Worker {
     /// A worker for the subject of this name; nothing is made yet.
-    pub(super) fn new(subject: &'static str, folder: &Path, cases: Arc<[Loaded]>) -> Self {
-        let kind = if subject == Lab::NAME { SubjectKind::Lab } else { SubjectKind::Model };
+    pub(super) fn new(kind: SubjectKind, subject: &'static str, folder: &Path, cases: Arc<[Loaded]>) -> Self {
         Self { subject, plan: Plan { kind, folder: folder.to_path_buf(), cases }, thread: Mutex::new(None) }
     }
 

@@ -7,13 +7,16 @@
 //! | the containers of a run and the streams to them | `fleet` |
 //! | what is said on the streams | `wire` |
 //! | a container's side of them | `serve` |
-//! | what killed runs leave | `run`, `leftovers` |
+//! | what killed runs leave | `run`, `leftovers`, `interrupt` |
+//! | whether it can run here | `machine`, `error` |
 
 mod engine;
 mod error;
 mod fleet;
 mod image;
+mod interrupt;
 mod leftovers;
+mod machine;
 mod run;
 mod serve;
 mod wire;
@@ -37,6 +40,7 @@ use wire::{Order, Reply};
 pub use error::DockerError;
 pub use image::Image;
 pub use leftovers::Removed;
+pub use machine::{available, checks, expected};
 pub use serve::serve;
 
 /// Containers of one run, kept from case to case.

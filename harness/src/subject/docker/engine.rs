@@ -7,7 +7,7 @@ use bollard::Docker as Api;
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Ipam, IpamConfig, NetworkCreateRequest,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Ipam, IpamConfig, NetworkCreateRequest, SystemInfo,
 };
 use bollard::query_parameters::{
     AttachContainerOptions, CreateContainerOptions, RemoveContainerOptions, StartContainerOptions,
@@ -48,7 +48,7 @@ impl Engine {
     /// # Errors
     /// Nobody answers there, or it is too old.
     pub(super) async fn connect() -> Result<Self, DockerError> {
-        let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
+        let host = host();
         let unreachable =
             |error: Error| DockerError::Unreachable { host: host.clone(), problem: causes(&error) };
         let api = Api::connect_with_host(&host).map_err(unreachable)?;
@@ -61,6 +61,26 @@ impl Engine {
             });
         }
         Ok(Self { api })
+    }
+
+    /// Whether there is something to connect to, as far as that can be seen without connecting.
+    ///
+    /// # Errors
+    /// The engine's socket is not there.
+    pub(super) fn is_there() -> Result<(), DockerError> {
+        let host = host();
+        match host.strip_prefix("unix://").map(std::fs::metadata) {
+            Some(Err(error)) => Err(DockerError::Unreachable { problem: error.to_string(), host }),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    /// What the engine says of itself.
+    ///
+    /// # Errors
+    /// The engine refused.
+    pub(super) async fn info(&self) -> Result<SystemInfo, DockerError> {
+        self.api.info().await.map_err(DockerError::refused("describe itself"))
     }
 
     /// Makes the network of a run.
@@ -168,6 +188,11 @@ impl Engine {
             Err(error) => Err(DockerError::refused(format!("remove the network `{name}`"))(error)),
         }
     }
+}
+
+/// Where the engine is: what DOCKER_HOST says, else this machine.
+fn host() -> String {
+    std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into())
 }
 
 /// An error with its causes: the first line of a client's error says only that a request failed.

@@ -23,6 +23,12 @@ pub enum DockerError {
         /// The oldest that will do.
         needed: String,
     },
+    /// The engine cannot give its containers what real packets need.
+    #[error("the container engine runs {how}, so the kernel loads no programs for its containers")]
+    Confined {
+        /// How it runs.
+        how: &'static str,
+    },
     /// The engine refused something.
     #[error("the container engine could not {what}: {problem}")]
     Refused {
@@ -85,6 +91,9 @@ impl DockerError {
             Self::Unreachable { .. } => {
                 "install and start Docker (`sudo apt-get install docker.io && sudo systemctl start docker`), or \
                  set DOCKER_HOST to an engine that runs"
+            }
+            Self::Confined { .. } => {
+                "set DOCKER_HOST to an engine that runs as root, for example unix:///var/run/docker.sock"
             }
             Self::TooOld { .. } => "install Docker 20.10 or newer",
             Self::Refused { problem, .. } => return refusal(problem).to_owned(),

@@ -1,6 +1,7 @@
 //! The containers of one run: the Internet's and one for each node, and the streams to them.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -14,10 +15,13 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use super::engine::Engine;
 use super::error::DockerError;
 use super::image;
+use super::interrupt;
 use super::leftovers;
+use super::machine;
 use super::run::Run;
 use super::wire::{Lines, Order, Reply, VERSION, encode};
 use crate::subject::SubjectError;
+use crate::subject::site::failed;
 
 /// How long a container may take from its start to its first word.
 const FIRST_WORD: Duration = Duration::from_secs(30);
@@ -62,11 +66,16 @@ impl Fleet {
     pub(super) async fn launch(nodes: usize) -> Result<Self, SubjectError> {
         let engine = Engine::connect().await?;
         let binary = image::Binary::find()?;
-        let image = image::ensure(&engine, &binary).await?.name;
+        let (info, image) = tokio::try_join!(engine.info(), image::ensure(&engine, &binary))?;
+        if let Some(confined) = machine::confined(&info) {
+            return Err(confined.into());
+        }
+        let image = image.name;
         // What earlier runs left would only take names and room away; that it cannot be removed is no reason not
         // to run.
         let _left = leftovers::remove(&engine).await;
         let run = Run::new();
+        interrupt::watch(engine.clone(), run.id()).map_err(failed::<std::io::Error>("watch for signals"))?;
         engine.make_network(&run).await?;
         let (tell, inbox) = mpsc::unbounded_channel();
         let mut fleet = Self { engine, run, image, peers: Vec::new(), inbox, tell };
@@ -197,6 +206,10 @@ impl Fleet {
         while replies.len() < places.len() {
             // The sender beside it is held here, so the channel does not end.
             let Some((place, heard)) = self.hear(places, &replies).await? else { continue };
+            if interrupt::is_interrupted() {
+                // That containers end now is no news.
+                pending::<()>().await;
+            }
             match heard {
                 Heard::Reply(Reply::Drops(drops)) => {
                     if let Some(asked) = asked.filter(|asked| *asked != place) {
@@ -245,6 +258,10 @@ impl Fleet {
 
     /// Removes the containers and the network.
     pub(super) async fn end(&mut self) {
+        if interrupt::is_interrupted() {
+            // It is being done, and ends the process.
+            pending::<()>().await;
+        }
         leftovers::remove_run(&self.engine, &self.run.id()).await;
         self.peers.clear();
     }

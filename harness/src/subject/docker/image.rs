@@ -12,7 +12,7 @@ use super::engine::Engine;
 use super::error::DockerError;
 
 /// Names another binary than the running one, which an ordinary build does not make static.
-const BINARY: &str = "EGRET_IMAGE_BINARY";
+pub(super) const BINARY: &str = "EGRET_IMAGE_BINARY";
 /// Name of the image without its tag.
 const REPOSITORY: &str = "egret";
 /// Digits of the content's hash in the tag.
@@ -20,7 +20,7 @@ const DIGITS: usize = 16;
 
 /// The binary that goes into the image, read and checked.
 pub(super) struct Binary {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     content: Vec<u8>,
 }
 

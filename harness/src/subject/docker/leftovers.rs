@@ -50,15 +50,15 @@ pub(super) async fn remove(engine: &Engine) -> Result<Removed, DockerError> {
     Ok(removed)
 }
 
-/// Removes everything of one run, which is this process' own.
-pub(super) async fn remove_run(engine: &Engine, run: &str) {
+/// Removes everything of one run, which is this process' own; says whether there was anything. What cannot be
+/// removed now is removed by the next run.
+pub(super) async fn remove_run(engine: &Engine, run: &str) -> bool {
     let mut removed = Removed::default();
-    // What cannot be removed now is removed by the next run.
-    if let Ok(found) = belongings(engine, Some(run)).await {
-        for (_, belongings) in found {
-            remove_all(engine, belongings, &mut removed).await;
-        }
+    let Ok(found) = belongings(engine, Some(run)).await else { return false };
+    for (_, belongings) in found {
+        remove_all(engine, belongings, &mut removed).await;
     }
+    !removed.gone.is_empty()
 }
 
 async fn remove_all(engine: &Engine, belongings: Belongings, removed: &mut Removed) {

@@ -1,0 +1,186 @@
+//! What runs of the docker subject leave at the engine, however they end.
+//!
+//! Needs an engine and a static binary in EGRET_IMAGE_BINARY (`cargo xtask static`). Elsewhere every trial is
+//! reported as ignored.
+
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How often a run is killed.
+const KILLS: u64 = 20;
+/// Moments of the kill are drawn from this many milliseconds: a whole run, from network to verdict.
+const LONGEST: u64 = 3000;
+/// How long the engine may take to remove a container whose stream has closed.
+const REMOVED_WITHIN: Duration = Duration::from_secs(20);
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::from_args();
+    let problem = egret::subject::docker::available().err();
+    let ignored = problem.is_some();
+    if let Some(problem) = problem {
+        let strict = std::env::var_os("CI").is_some_and(|value| value == "true");
+        if strict && egret::subject::docker::expected() {
+            eprintln!("may not be ignored here: {problem}");
+            return std::process::ExitCode::FAILURE;
+        }
+        eprintln!("what runs of the docker subject leave behind cannot be seen: {problem}");
+    }
+    let trials = vec![
+        Trial::test("a killed run leaves no container, and its network goes with the next", killed),
+        Trial::test("an interrupted run removes what it made", interrupted),
+        Trial::test("cleaning leaves a run that lives alone", side_by_side),
+        Trial::test(
+            "an engine that is not there, and an image that cannot be, have messages of their own",
+            refused,
+        ),
+    ];
+    let trials = trials.into_iter().map(|trial| trial.with_ignored_flag(ignored)).collect();
+    // One at a time: they look at the whole engine.
+    libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials).exit_code()
+}
+
+/// The binary that is in the image too.
+fn egret(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("EGRET_IMAGE_BINARY").unwrap_or_default());
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a folder");
+    command
+        .current_dir(root)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Containers or networks of any run, by name.
+fn at_the_engine(what: &[&str]) -> Result<Vec<String>, Failed> {
+    let output = Command::new("docker").args(what).args(["--filter", "label=egret.run"]).output()?;
+    let names = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
+    if output.status.success() { Ok(names) } else { Err(String::from_utf8(output.stderr)?.into()) }
+}
+
+fn containers(also_stopped: bool) -> Result<Vec<String>, Failed> {
+    let all = if also_stopped { "--all" } else { "--no-trunc" };
+    at_the_engine(&["ps", all, "--format", "{{.Names}}"])
+}
+
+fn networks() -> Result<Vec<String>, Failed> {
+    at_the_engine(&["network", "ls", "--format", "{{.Name}}"])
+}
+
+/// Waits until there is none left.
+fn none(what: impl Fn() -> Result<Vec<String>, Failed>) -> Result<(), Failed> {
+    let started = Instant::now();
+    loop {
+        let left = what()?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        if started.elapsed() > REMOVED_WITHIN {
+            return Err(format!("left behind: {left:?}").into());
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn signalled(signal: Signal, moment: Duration) -> Result<Option<Output>, Failed> {
+    let child = egret(&["test", "tutorial", "scenarios/two-nodes", "--subject", "docker"]).spawn()?;
+    let process = Pid::from_raw(i32::try_from(child.id())?);
+    let started = Instant::now();
+    let (tell, ended) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        let output = child.wait_with_output();
+        drop(tell.send(()));
+        output
+    });
+    let cut_short = ended.recv_timeout(moment.saturating_sub(started.elapsed())).is_err();
+    if cut_short {
+        kill(process, signal)?;
+    }
+    let output = waiting.join().map_err(|_| "the waiting thread panicked")??;
+    Ok(cut_short.then_some(output))
+}
+
+fn killed() -> Result<(), Failed> {
+    none(|| containers(true))?;
+    // A linear congruential generator: other moments in every run of the test, the seed in its output.
+    let seed = u64::from(std::process::id());
+    let mut state = seed;
+    let mut cut_short = 0;
+    for _ in 0..KILLS {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = Duration::from_millis((state >> 33) % LONGEST);
+        cut_short += u64::from(signalled(Signal::SIGKILL, moment)?.is_some());
+    }
+    if cut_short < KILLS / 4 {
+        return Err(format!("only {cut_short} of {KILLS} runs were cut short (seed {seed})").into());
+    }
+    let whole = || {
+        none(|| containers(false))?;
+        // What the last run left goes with the next run, as a user would see it.
+        let output = egret(&["test", "refused/", "tutorial", "--subject", "docker"]).output()?;
+        if !output.status.success() {
+            return Err(text(&output).into());
+        }
+        none(|| containers(true))?;
+        none(networks)
+    };
+    whole().map_err(|failed: Failed| format!("seed {seed}: {failed:?}").into())
+}
+
+fn interrupted() -> Result<(), Failed> {
+    for (signal, milliseconds) in [(Signal::SIGINT, 300), (Signal::SIGTERM, 900), (Signal::SIGINT, 1500)] {
+        if let Some(output) = signalled(signal, Duration::from_millis(milliseconds))? {
+            if output.status.success() {
+                return Err(format!("an interrupted run ended well: {}", text(&output)).into());
+            }
+            if !(containers(true)?.is_empty() && networks()?.is_empty()) {
+                return Err(format!("left behind after {milliseconds} ms: {}", text(&output)).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn side_by_side() -> Result<(), Failed> {
+    let mut long = egret(&["test", "--subject", "docker"]).spawn()?;
+    let mut cleaned = 0;
+    while long.try_wait()?.is_none() {
+        let output = egret(&["clean"]).output()?;
+        if !output.status.success() {
+            return Err(text(&output).into());
+        }
+        cleaned += 1;
+    }
+    let output = long.wait_with_output()?;
+    if !output.status.success() || cleaned == 0 {
+        return Err(text(&output).into());
+    }
+    none(|| containers(true))?;
+    none(networks)
+}
+
+fn refused() -> Result<(), Failed> {
+    let cases = [
+        ("DOCKER_HOST", "unix:///nowhere.sock", "no container engine answers at unix:///nowhere.sock"),
+        ("DOCKER_HOST", "tcp://127.0.0.1:1", "no container engine answers at tcp://127.0.0.1:1"),
+        ("EGRET_IMAGE_BINARY", "/etc/passwd", "`/etc/passwd` cannot be the image's one file"),
+        ("EGRET_IMAGE_BINARY", "/nowhere", "`/nowhere` cannot be the image's one file"),
+    ];
+    for (variable, value, message) in cases {
+        let output = egret(&["test", "tutorial", "--subject", "docker"]).env(variable, value).output()?;
+        let said = text(&output);
+        if output.status.code() != Some(3) || !said.contains(message) || said.contains("panicked") {
+            return Err(format!("{variable}={value}: {} {said}", output.status).into());
+        }
+    }
+    Ok(())
+}
