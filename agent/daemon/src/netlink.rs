@@ -24,6 +24,11 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use crate::netns::Netns;
 
+mod node;
+pub mod view;
+
+pub use node::{PodLink, ROUTES_OF_AGENT};
+
 /// Index of the loopback interface in every namespace.
 pub const LOOPBACK: u32 = 1;
 
@@ -58,7 +63,17 @@ pub enum Hop {
 /// Requests that are sent together; the kernel answers each.
 #[derive(Default)]
 pub struct Batch {
-    requests: Vec<(RouteNetlinkMessage, u16, String)>,
+    requests: Vec<Request>,
+}
+
+/// One request.
+struct Request {
+    message: RouteNetlinkMessage,
+    flags: u16,
+    /// For messages: "add the address 10.0.0.1".
+    what: String,
+    /// An answer that is as good as yes.
+    fine: Option<io::ErrorKind>,
 }
 
 impl Batch {
@@ -157,7 +172,8 @@ impl Batch {
         self.push(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE, what)
     }
 
-    /// Packets with this mark are looked up in `table`, in which every address is the namespace's own.
+    /// Packets with this mark are looked up in `table`, in which every address is the namespace's own; nothing to
+    /// do when they are already.
     pub fn deliver_marked(&mut self, mark: u32, mask: u32, table: u8) -> &mut Self {
         let mut rule = RuleMessage::default();
         rule.header = RuleHeader {
@@ -169,12 +185,14 @@ impl Batch {
         rule.attributes =
             vec![RuleAttribute::FwMark(mark), RuleAttribute::FwMask(mask), RuleAttribute::Priority(9)];
         self.create(RouteNetlinkMessage::NewRule(rule), "add the rule for proxied packets".into());
+        self.unless(io::ErrorKind::AlreadyExists);
         let everything = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         let mut local = route(everything, Hop::Link(LOOPBACK), None);
         local.header.table = table;
         local.header.kind = RouteType::Local;
         local.header.scope = RouteScope::Host;
-        self.create(RouteNetlinkMessage::NewRoute(local), "add the route for proxied packets".into())
+        self.create(RouteNetlinkMessage::NewRoute(local), "add the route for proxied packets".into());
+        self.unless(io::ErrorKind::AlreadyExists)
     }
 
     /// Sends the batch inside a namespace and waits for every answer.
@@ -190,10 +208,11 @@ impl Batch {
         socket.set_ext_ack(true)?;
         let mut buffer = Vec::new();
         let mut names = Vec::with_capacity(self.requests.len());
-        for (sequence, (payload, flags, what)) in self.requests.drain(..).enumerate() {
+        for (sequence, request) in self.requests.drain(..).enumerate() {
+            let Request { message, flags, what, fine } = request;
             let sequence = u32::try_from(sequence).unwrap_or(u32::MAX);
-            buffer.extend(serialize(payload, NLM_F_REQUEST | NLM_F_ACK | flags, sequence));
-            names.push(what);
+            buffer.extend(serialize(message, NLM_F_REQUEST | NLM_F_ACK | flags, sequence));
+            names.push((what, fine));
         }
         socket.send(&buffer, 0)?;
         await_answers(&socket, &names)
@@ -204,7 +223,15 @@ impl Batch {
     }
 
     fn push(&mut self, message: RouteNetlinkMessage, flags: u16, what: String) -> &mut Self {
-        self.requests.push((message, flags, what));
+        self.requests.push(Request { message, flags, what, fine: None });
+        self
+    }
+
+    /// The last request may also be answered like this.
+    fn unless(&mut self, fine: io::ErrorKind) -> &mut Self {
+        if let Some(request) = self.requests.last_mut() {
+            request.fine = Some(fine);
+        }
         self
     }
 }
@@ -250,7 +277,7 @@ fn serialize(payload: RouteNetlinkMessage, flags: u16, sequence: u32) -> Vec<u8>
     bytes
 }
 
-fn await_answers(socket: &Socket, names: &[String]) -> io::Result<()> {
+fn await_answers(socket: &Socket, names: &[(String, Option<io::ErrorKind>)]) -> io::Result<()> {
     let mut answered = 0;
     let mut refused = None;
     while answered < names.len() {
@@ -264,15 +291,28 @@ fn await_answers(socket: &Socket, names: &[String]) -> io::Result<()> {
                 answered += 1;
                 if error.code.is_some() && refused.is_none() {
                     let index = message.header.sequence_number as usize;
-                    let what = names.get(index).map_or("answer a request", String::as_str);
                     let source = error.to_io();
-                    refused = Some(io::Error::new(source.kind(), format!("could not {what}: {source}")));
+                    let (what, fine) = names
+                        .get(index)
+                        .map_or(("answer a request", None), |(what, fine)| (what.as_str(), *fine));
+                    if fine != Some(kind(&source)) {
+                        refused = Some(io::Error::new(source.kind(), format!("could not {what}: {source}")));
+                    }
                 }
             }
             rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
     }
     refused.map_or(Ok(()), Err)
+}
+
+/// The kind of an error; "no such device" and "no such process", which routing says for "no such route", are both
+/// "not found".
+fn kind(error: &io::Error) -> io::ErrorKind {
+    match error.raw_os_error() {
+        Some(nix::libc::ENODEV | nix::libc::ESRCH) => io::ErrorKind::NotFound,
+        _ => error.kind(),
+    }
 }
 
 fn end(end: &VethEnd<'_>) -> LinkMessage {

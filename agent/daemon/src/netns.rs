@@ -78,3 +78,10 @@ impl AsFd for Netns {
         self.fd.as_fd()
     }
 }
+
+impl From<OwnedFd> for Netns {
+    /// A namespace that somebody else opened or handed over.
+    fn from(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+}
