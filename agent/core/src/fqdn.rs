@@ -5,13 +5,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::selector::name::normalise;
 
 /// Nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;
 
 /// What one node has learned; all its endpoints share it (policy semantics 4.5).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     /// Name (normalised) to addresses to the nanosecond at which each is forgotten.
     names: BTreeMap<String, BTreeMap<IpAddr, u64>>,

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use egret_core::flow::Flow;
+use egret_core::fqdn::Names;
 use egret_core::{Desired, ObjectName};
 use egret_shared::Proxy;
 
@@ -85,6 +86,27 @@ impl Agent {
     /// When the interface is not there.
     pub fn attach(&mut self, interface: &str) -> Result<(), AgentError> {
         self.shared.state().datapath.attach(&self.netns, interface)
+    }
+
+    /// Puts the programs in the place of those that an earlier agent left on a link.
+    ///
+    /// # Errors
+    /// When the interface is not there, or has none.
+    pub fn replace(&mut self, interface: &str) -> Result<(), AgentError> {
+        self.shared.state().datapath.replace(&self.netns, interface)
+    }
+
+    /// Begins with names that an earlier agent learned, and tells `keep` what is known whenever that changes, before
+    /// the answer that changed it leaves.
+    ///
+    /// # Errors
+    /// When a map cannot be written.
+    pub fn keep_names(
+        &mut self,
+        names: Names,
+        keep: impl Fn(&Names) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), AgentError> {
+        self.shared.state().keep_names(names, Box::new(keep))
     }
 
     /// Brings a desired state into force and returns its revision: when this returns, the maps hold it.

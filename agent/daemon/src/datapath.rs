@@ -1,19 +1,25 @@
 //! The kernel side of one node: its programs and maps, loaded from the object that is part of this binary.
 
+pub mod adopt;
 pub mod decode;
 pub mod events;
 pub mod maps;
 
 use std::sync::Mutex;
 
-use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact};
-use aya::programs::{SchedClassifier, TcAttachType};
+use aya::programs::tc::SchedClassifierLinkId;
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact,
+};
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use egret_shared::Direction;
 
 use crate::error::AgentError;
+use crate::netlink::view::{self, Hook};
 use crate::netns::Netns;
 
+pub use adopt::Connections;
 pub use events::Events;
 pub use maps::Maps;
 
@@ -26,6 +32,7 @@ static LOADER: Mutex<Option<EbpfLoader<'static>>> = Mutex::new(None);
 
 /// Priority and handle of the filters: the first of their interface.
 const PRIORITY: u16 = 1;
+const HANDLE: TcHandle = TcHandle::new(0, 1);
 
 /// The programs of one node, and its maps.
 pub struct Datapath {
@@ -48,10 +55,21 @@ impl Datapath {
     /// # Errors
     /// Without CAP_BPF and CAP_NET_ADMIN, or when the kernel refuses a program.
     pub fn load() -> Result<(Self, Events), AgentError> {
+        Self::load_after(None)
+    }
+
+    /// As [`Datapath::load`], with the connections of an agent that was there before.
+    ///
+    /// # Errors
+    /// As for [`Datapath::load`].
+    pub fn load_after(before: Option<&Connections>) -> Result<(Self, Events), AgentError> {
         let mut ebpf = {
             let mut loader = LOADER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             loader.get_or_insert_with(EbpfLoader::new).load(OBJECT)?
         };
+        if let Some(before) = before {
+            before.put_into(&ebpf)?;
+        }
         let events = Events::open(&mut ebpf)?;
         let maps = Maps::open(&mut ebpf)?;
         let mut datapath = Self { ebpf, maps };
@@ -70,18 +88,43 @@ impl Datapath {
     /// # Errors
     /// When the interface is not there, or has such filters already.
     pub fn attach(&mut self, node: &Netns, interface: &str) -> Result<(), AgentError> {
-        let what = || format!("attach the datapath to `{interface}`");
+        self.on(node, interface, |program, hook| {
+            let options = NlOptions { priority: PRIORITY, handle: HANDLE, ..NlOptions::default() };
+            program.attach_with_options(interface, hook, TcAttachOptions::Netlink(options))
+        })
+    }
+
+    /// Puts both programs in the place of those of an earlier agent, each in one step: between the two every packet
+    /// is judged by either.
+    ///
+    /// # Errors
+    /// When the interface is not there, or has no such filters.
+    pub fn replace(&mut self, node: &Netns, interface: &str) -> Result<(), AgentError> {
+        self.on(node, interface, |program, hook| {
+            let before = SchedClassifierLink::attached(interface, hook, PRIORITY, HANDLE, None)
+                .map_err(TcError::IoError)?;
+            program.attach_to_link(before)
+        })
+    }
+
+    /// Attaches both programs, each at its hook, inside the node's network.
+    fn on(
+        &mut self,
+        node: &Netns,
+        interface: &str,
+        attach: impl Fn(&mut SchedClassifier, TcAttachType) -> Result<SchedClassifierLinkId, ProgramError>,
+    ) -> Result<(), AgentError> {
         node.enter(|| {
-            qdisc_add_clsact(interface).map_err(std::io::Error::other)?;
+            match qdisc_add_clsact(interface) {
+                Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(nix::libc::EEXIST) => {}
+                added => added.map_err(std::io::Error::other)?,
+            }
             // The pod's egress enters the node at its interface, and the other way round.
             for (direction, hook) in
                 [(Direction::Egress, TcAttachType::Ingress), (Direction::Ingress, TcAttachType::Egress)]
             {
                 let program = self.classifier(direction).map_err(std::io::Error::other)?;
-                let options = NlOptions { priority: PRIORITY, ..NlOptions::default() };
-                let id = program
-                    .attach_with_options(interface, hook, TcAttachOptions::Netlink(options))
-                    .map_err(std::io::Error::other)?;
+                let id = attach(program, hook).map_err(std::io::Error::other)?;
                 let link = program.take_link(id).map_err(std::io::Error::other)?;
                 // Dropping the link would send a "delete filter" into whatever namespace the dropping
                 // thread is in. The filter goes with its interface instead.
@@ -89,7 +132,7 @@ impl Datapath {
             }
             Ok(())
         })
-        .map_err(AgentError::system(what()))
+        .map_err(AgentError::system(format!("attach the datapath to `{interface}`")))
     }
 
     /// The loaded program of a direction, for tests that run packets through it.
@@ -103,6 +146,17 @@ impl Datapath {
             .and_then(|program| program.try_into().ok())
             .ok_or(AgentError::Missing(name))
     }
+}
+
+/// Numbers of the programs on an interface: what the pod sends is judged by the first, what it gets by the second.
+/// `None` unless both are there.
+///
+/// # Errors
+/// When the namespace cannot be asked.
+pub fn attached(node: &Netns, index: u32) -> std::io::Result<Option<(u32, u32)>> {
+    let sent = view::programs(node, index, Hook::Ingress)?;
+    let received = view::programs(node, index, Hook::Egress)?;
+    Ok(sent.first().copied().zip(received.first().copied()))
 }
 
 /// Every program and map that the kernel holds now, anybody's, as `program 12 "from_container"`.

@@ -28,7 +28,11 @@ pub(super) struct State {
     interfaces: BTreeMap<ObjectName, u32>,
     clock_offset: u64,
     wall_offset: u64,
+    keep: Option<KeepNames>,
 }
+
+/// Whoever keeps learned names for the next agent.
+type KeepNames = Box<dyn Fn(&Names) -> std::io::Result<()> + Send>;
 
 impl State {
     pub(super) fn new(datapath: Datapath, wall_offset: u64) -> Self {
@@ -43,6 +47,7 @@ impl State {
             interfaces: BTreeMap::new(),
             clock_offset: 0,
             wall_offset,
+            keep: None,
         }
     }
 
@@ -79,7 +84,19 @@ impl State {
         if self.names.learn(name, addresses, ttl, now) {
             self.recompile()?;
         }
-        Ok(())
+        // Also when no address is new: the known ones live longer.
+        self.tell_keeper()
+    }
+
+    pub(super) fn keep_names(&mut self, names: Names, keep: KeepNames) -> Result<(), AgentError> {
+        self.names = names;
+        self.keep = Some(keep);
+        self.expire()
+    }
+
+    fn tell_keeper(&self) -> Result<(), AgentError> {
+        let kept = self.keep.as_ref().map_or(Ok(()), |keep| keep(&self.names));
+        kept.map_err(AgentError::system("keep the learned names"))
     }
 
     /// Forgets names whose time is over.
@@ -87,6 +104,7 @@ impl State {
         let now = self.now();
         if self.names.expire(now) {
             self.recompile()?;
+            self.tell_keeper()?;
         }
         Ok(())
     }
@@ -100,6 +118,7 @@ impl State {
     pub(super) fn forget(&mut self) -> Result<(), AgentError> {
         self.names = Names::default();
         self.recompile()?;
+        self.tell_keeper()?;
         self.datapath.maps.forget_connections()
     }
 
