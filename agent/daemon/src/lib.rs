@@ -7,6 +7,12 @@
 //! | the owner of a node's state | [`agent`] |
 //! | queries of redirected pods | [`dns`] |
 //!
+//! With the feature `kubernetes` it is the network plugin of a cluster's node:
+//!
+//! | concern | module |
+//! | --- | --- |
+//! | the pods of a real node: links, addresses, routes | `node` |
+//!
 //! Everything is held by file descriptors: when the process ends, by whatever signal, the kernel takes it all back.
 
 // A panic here would take a node's policy down or hide a verdict: what may fail returns an error. Tests may panic.
@@ -29,6 +35,8 @@ pub mod dns;
 pub mod error;
 pub mod netlink;
 pub mod netns;
+#[cfg(feature = "kubernetes")]
+pub mod node;
 mod tproxy;
 
 pub use agent::Agent;
