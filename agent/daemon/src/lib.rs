@@ -12,6 +12,9 @@
 //! | concern | module |
 //! | --- | --- |
 //! | the pods of a real node: links, addresses, routes | `node` |
+//! | what the container runtime calls | `cni` |
+//! | the agent's socket on its node | `control` |
+//! | the watch of the cluster, and the agent around it | `kubernetes` |
 //!
 //! Everything is held by file descriptors: when the process ends, by whatever signal, the kernel takes it all back.
 
@@ -30,9 +33,15 @@
 
 pub mod agent;
 pub mod clock;
+#[cfg(feature = "kubernetes")]
+pub mod cni;
+#[cfg(feature = "kubernetes")]
+pub mod control;
 pub mod datapath;
 pub mod dns;
 pub mod error;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod netlink;
 pub mod netns;
 #[cfg(feature = "kubernetes")]
