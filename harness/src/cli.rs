@@ -1,5 +1,7 @@
 //! The command line: one file per command, from arguments to an exit code.
 
+#[cfg(feature = "kubernetes")]
+mod agent;
 #[cfg(any(feature = "docker", feature = "kubernetes"))]
 mod clean;
 mod completions;
@@ -64,6 +66,10 @@ enum Command {
     Matrix(matrix::Arguments),
     /// Print which flows a change of manifests changes, and the lines that cause it
     Diff(diff::Arguments),
+    /// Be the agent of a cluster's node, or ask the one that runs on this machine
+    #[cfg(feature = "kubernetes")]
+    #[command(subcommand)]
+    Agent(agent::Command),
     /// Run a command of this machine inside a pod of a case
     #[command(subcommand)]
     Lab(lab::Command),
@@ -140,6 +146,8 @@ pub fn main() -> Exit {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        #[cfg(feature = "kubernetes")]
+        Command::Agent(command) => agent::run(command),
         Command::Lab(command) => lab::run(command),
         Command::LabInside(inside) => Err(Error::Inside(subject::lab::enter(&inside))),
         #[cfg(feature = "kubernetes")]
@@ -205,6 +213,7 @@ fn fail(error: &Error) -> Exit {
         | Error::InvalidRecord { .. }
         | Error::FlowsOnInput
         | Error::Question(_)
+        | Error::Agent(_)
         | Error::Monitor(_) => anstream::eprintln!("error: {error}"),
     }
     error.exit()

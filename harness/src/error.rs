@@ -80,6 +80,9 @@ pub enum Error {
         /// What is wrong, with the line where one is.
         source: crate::diff::InvalidRecord,
     },
+    /// The agent of a node could not begin, or does not answer; with the causes.
+    #[error("{0}")]
+    Agent(String),
     /// The monitor's socket failed.
     #[error("monitor socket: {0}")]
     Monitor(std::io::Error),
@@ -104,6 +107,7 @@ impl Error {
             | Self::Pod(_)
             | Self::Site(_)
             | Self::Flows(_)
+            | Self::Agent(_)
             | Self::Monitor(_) => Exit::Environment,
         }
     }
