@@ -1,5 +1,7 @@
 //! Collects everything that is wrong with a document, each with its place.
 
+use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -26,6 +28,19 @@ impl Check {
             problem: problem.into(),
             help: Some(help.into()),
         });
+    }
+
+    /// Notes every text of a list that is a set (`x-kubernetes-list-type: set`) which stands in it before.
+    pub(super) fn set(&mut self, path: &str, items: &[String]) {
+        let mut seen = BTreeSet::new();
+        for (index, item) in items.iter().enumerate() {
+            if !seen.insert(item) {
+                self.problem(
+                    &format!("{path}[{index}]"),
+                    format!("`{item}` stands twice in a list that is a set"),
+                );
+            }
+        }
     }
 
     /// Notes what is accepted and left out of account, and how the verdict stands without it.

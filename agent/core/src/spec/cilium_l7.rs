@@ -214,6 +214,7 @@ fn server_names(check: &mut Check, path: &str, written: &[String]) -> Vec<NamePa
     if written.is_empty() {
         check.problem(&path, "`serverNames` needs at least one name");
     }
+    check.set(&path, written);
     let mut names = Vec::new();
     for (index, text) in written.iter().enumerate() {
         match NamePattern::pattern(text) {

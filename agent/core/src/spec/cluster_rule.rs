@@ -313,6 +313,7 @@ fn check_items(check: &mut Check, path: &str, written: &[String], most: usize) {
         check.problem(path, "the list needs at least one item");
     }
     check_length(check, path, "items", written.len(), most);
+    check.set(path, written);
 }
 
 /// A name of at least two labels; a star may stand for one or more labels at the beginning.

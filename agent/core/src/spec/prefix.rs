@@ -1,26 +1,41 @@
 //! Prefixes and their exceptions as documents write them.
 
 use alloc::format;
+use core::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::check::Check;
 
 /// Reads a prefix; bits below its length are cleared, as the engines clear them.
+///
+/// Numbers with leading zeros are refused, as Cilium refuses them (Go's `netip.ParsePrefix`): who reads them as
+/// octal means another prefix.
 pub(super) fn prefix(check: &mut Check, path: &str, text: &str) -> Option<IpNet> {
-    match text.parse::<IpNet>() {
-        Ok(net) => Some(net.trunc()),
-        Err(_) => {
-            let is_address = text.parse::<core::net::IpAddr>();
+    match parse(text) {
+        Some(net) => Some(net.trunc()),
+        None => {
+            let is_address = text.parse::<IpAddr>();
             let help = match is_address {
                 Ok(address) if address.is_ipv4() => format!("an address needs a length: `{text}/32`"),
                 Ok(_) => format!("an address needs a length: `{text}/128`"),
-                Err(_) => "write an address, a slash and a length, for example `192.0.2.0/24`".into(),
+                Err(_) => {
+                    "write an address, a slash and a length without leading zeros, for example `192.0.2.0/24`"
+                        .into()
+                }
             };
             check.problem_with(path, format!("`{text}` is not a CIDR"), help);
             None
         }
     }
+}
+
+fn parse(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let is_number = length == "0" || length.starts_with(|digit: char| matches!(digit, '1'..='9'));
+    let length = length.parse().ok().filter(|_| is_number)?;
+    IpNet::new(address, length).ok()
 }
 
 /// How an exception must lie in its prefix.
