@@ -3,16 +3,19 @@
 //! | theme | module |
 //! | --- | --- |
 //! | whom a policy and its peers select | `selection` |
-//! | prefixes, services, denies and empty rules | `peer` |
+//! | prefixes, services and empty rules | `peer` |
+//! | rules that overrule each other | `overlap` |
 //! | ports by name and number, ICMP types | `port` |
 //! | DNS: names, their servers, placeholders | `name` |
 //! | what is denied by default | `default_deny` |
 //!
-//! Each warning has a code, a place, a reason and a remedy. Sources: policy semantics 3.5 and 15; row numbers in
+//! Each warning has a code, which [`catalogue`] lists, a place, a reason and a remedy. Sources: policy semantics 3.5 and 15; row numbers in
 //! the modules are those of section 15.
 
+pub mod catalogue;
 mod default_deny;
 mod name;
+mod overlap;
 mod peer;
 mod port;
 mod scene;
@@ -29,7 +32,9 @@ use scene::{Found, Scene};
 pub fn lint(cluster: &Cluster) -> Vec<Diagnostic> {
     let scene = Scene::new(cluster);
     let mut found = Found::new(cluster);
-    for check in [selection::check, peer::check, port::check, name::check, default_deny::check] {
+    let themes =
+        [selection::check, peer::check, overlap::check, port::check, name::check, default_deny::check];
+    for check in themes {
         check(&scene, &mut found);
     }
     found.finish()

@@ -14,11 +14,14 @@ use crate::{case, cluster, lint};
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Case files, policy files, or folders of cases
-    #[arg(required_unless_present = "files")]
+    #[arg(required_unless_present_any = ["files", "codes"])]
     paths: Vec<PathBuf>,
     /// Manifests of a cluster and its policies: files, folders, or `-`; checked together, with warnings
     #[arg(short, long = "file", id = "files", value_name = "PATH", num_args = 1..)]
     files: Vec<PathBuf>,
+    /// Print the codes of all warnings and what each is about, and check nothing
+    #[arg(long, exclusive = true)]
+    codes: bool,
     /// What else is refused
     #[arg(long, value_enum)]
     deny: Option<Deny>,
@@ -57,6 +60,10 @@ struct Checked {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
+    if arguments.codes {
+        super::print(&lint::catalogue::listed());
+        return Ok(Exit::Passed);
+    }
     let mut checked = Checked::default();
     for path in &arguments.paths {
         checked.add(check(path));

@@ -1,8 +1,8 @@
 //! DNS: names that nobody may ask for, servers that nobody runs, names that stand for others.
 
-use egret_core::Protocol;
 use egret_core::rule::{Effect, Inspection, Peers, PortMatch, PortRule, Rule};
 use egret_core::selector::{NamePattern, Selector};
+use egret_core::{ObjectName, Protocol};
 use egret_shared::Direction;
 use serde_yaml::Value;
 
@@ -12,23 +12,15 @@ pub(super) fn check(scene: &Scene<'_>, found: &mut Found<'_>) {
     for spec in &scene.sections {
         fqdn_without_dns_rule(scene, spec, found);
         dns_server_absent(scene, spec, found);
+        search_list_refused(scene, spec, found);
+        double_star_inside(spec, found);
         placeholder_name(spec, found);
     }
 }
 
 /// Addresses are learned from answers that pass the DNS proxy, and from nothing else.
 fn fqdn_without_dns_rule(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) {
-    // Any policy of the same pods may hold the rule.
-    let beside = scene.sections.iter().filter(|other| {
-        std::ptr::eq(*other, spec) || (!spec.pods.is_empty() && spec.pods.is_subset(&other.pods))
-    });
-    let patterns: Vec<&NamePattern> = beside
-        .flat_map(|other| &other.section.rules)
-        .filter(|rule| rule.direction == Direction::Egress && rule.effect == Effect::Allow)
-        .flat_map(Rule::listed_ports)
-        .filter_map(names)
-        .flatten()
-        .collect();
+    let patterns = patterns_beside(scene, spec);
     for rule in &spec.section.rules {
         let Peers::Selected(selectors) = &rule.peers else { continue };
         for selector in selectors {
@@ -50,6 +42,70 @@ fn fqdn_without_dns_rule(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'
             };
             found.at_rule(spec.id, &rule.path, warning);
         }
+    }
+}
+
+/// What the pods of a section may ask for, by this or any other policy of theirs.
+fn patterns_beside<'s>(scene: &'s Scene<'_>, spec: &'s Spec<'_>) -> Vec<&'s NamePattern> {
+    let beside = scene.sections.iter().filter(|other| {
+        std::ptr::eq(*other, spec) || (!spec.pods.is_empty() && spec.pods.is_subset(&other.pods))
+    });
+    beside
+        .flat_map(|other| &other.section.rules)
+        .filter(|rule| rule.direction == Direction::Egress && rule.effect == Effect::Allow)
+        .flat_map(Rule::listed_ports)
+        .filter_map(names)
+        .flatten()
+        .collect()
+}
+
+/// Dots from which on a pod's resolver asks for a name as it is first (`ndots` in what the kubelet writes).
+const DOTS: usize = 5;
+
+/// A pod's resolver asks for a name below its search list first, and some give up at the first refusal.
+fn search_list_refused(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) {
+    let namespace = spec.id.namespace.as_deref().unwrap_or(ObjectName::DEFAULT_NAMESPACE);
+    let patterns = patterns_beside(scene, spec);
+    for port in spec.section.rules.iter().flat_map(Rule::listed_ports) {
+        let refused = names(port).into_iter().flatten().find_map(|pattern| {
+            let name = pattern.text();
+            // Names of the cluster are what the search list is for; whoever writes stars has thought of more.
+            if name.contains('*') || name.ends_with(".cluster.local") || name.matches('.').count() >= DOTS {
+                return None;
+            }
+            let first = format!("{name}.{namespace}.svc.cluster.local");
+            (!patterns.iter().any(|pattern| pattern.matches(&first))).then_some((name, first))
+        });
+        let Some((name, first)) = refused else { continue };
+        let warning = Warning {
+            code: "search-list-refused",
+            message: format!("pods ask for `{first}` before `{name}`, and that is refused"),
+            why: "with `ndots: 5` a resolver tries the search list first; some give up when the proxy refuses",
+            help: "allow `**.cluster.local` too, write names with a dot at their end in the application, or lower `ndots`"
+                .to_owned(),
+        };
+        found.at_rule(spec.id, &port.path, warning);
+    }
+}
+
+/// Row 25: two stars mean several labels at the beginning alone.
+fn double_star_inside(spec: &Spec<'_>, found: &mut Found<'_>) {
+    let mut texts = Vec::new();
+    gather(&spec.text, spec.path.clone(), &mut texts);
+    for (path, text) in texts {
+        let is_inside = path.ends_with(".matchPattern")
+            && text.trim_start_matches('*').contains("**")
+            && !text.chars().all(|letter| letter == '*');
+        if !is_inside {
+            continue;
+        }
+        let warning = Warning {
+            code: "double-star-inside",
+            message: format!("`**` inside `{text}` means no more than `*`"),
+            why: "two stars stand for several labels only at the beginning of a pattern, before a dot",
+            help: "write one star, which stands for one label or a part of it".to_owned(),
+        };
+        found.add(spec.id, &path, warning);
     }
 }
 

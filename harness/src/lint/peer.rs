@@ -1,16 +1,17 @@
 //! Peers: prefixes, services, denies and rules without any.
 
-use egret_core::rule::{Dialect, Effect, Peers, PortMatch, PortRule, Ports, Rule, Tier};
+use egret_core::rule::{Dialect, Effect, Peers, Ports, Rule};
 use egret_core::selector::Selector;
+use egret_shared::Direction;
 use serde_yaml::Value;
 
-use super::scene::{Found, Scene, Spec, Warning};
+use super::scene::{Found, Scene, Spec, Warning, list};
 use crate::explain::{is_named, service};
 
 pub(super) fn check(scene: &Scene<'_>, found: &mut Found<'_>) {
     for spec in &scene.sections {
         empty_rule(spec, found);
-        deny_shadows_allow(scene, spec, found);
+        not_in_fails_open(scene, spec, found);
         prefix_over_cluster(scene, spec, found);
         fails_open(scene, spec, found);
         service_in_every_namespace(spec, found);
@@ -35,64 +36,6 @@ fn empty_rule(spec: &Spec<'_>, found: &mut Found<'_>) {
         };
         found.add(spec.id, &path, warning);
     }
-}
-
-/// A deny that covers peers, ports and pods of an allow leaves nothing of it.
-fn deny_shadows_allow(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) {
-    for allow in spec.section.rules.iter().filter(|rule| rule.effect == Effect::Allow) {
-        let peers = scene.peers(allow);
-        if peers.as_ref().is_some_and(std::collections::BTreeSet::is_empty) {
-            continue;
-        }
-        let covers = |other: &Spec<'_>, deny: &Rule| {
-            deny.effect == Effect::Deny
-                && deny.direction == allow.direction
-                // Of other tiers the order decides, not the effect.
-                && other.section.tier == spec.section.tier
-                && spec.section.tier == Tier::Normal
-                && spec.pods.is_subset(&other.pods)
-                && covers_ports(&deny.ports, &allow.ports)
-                && match (scene.peers(deny), &peers) {
-                    (None, _) => matches!(deny.peers, Peers::Any | Peers::Selected(_)),
-                    (Some(_), None) => false,
-                    (Some(denied), Some(allowed)) => allowed.is_subset(&denied),
-                }
-        };
-        let denies =
-            scene.sections.iter().flat_map(|other| other.section.rules.iter().map(move |rule| (other, rule)));
-        let Some((other, deny)) = denies.into_iter().find(|(other, deny)| covers(other, deny)) else {
-            continue;
-        };
-        let warning = Warning {
-            code: "deny-shadows-allow",
-            message: format!(
-                "nothing is left of this rule: `{}` of {} denies all of it",
-                deny.path, other.id
-            ),
-            why: "a deny wins over every allow, however narrow",
-            help: "take the rule out, or make the deny narrower".to_owned(),
-        };
-        found.at_rule(spec.id, &allow.path, warning);
-    }
-}
-
-fn covers_ports(deny: &Ports, allow: &Ports) -> bool {
-    let (deny, allow) = match (deny, allow) {
-        (Ports::Any, _) => return true,
-        (Ports::Listed(_), Ports::Any) => return false,
-        (Ports::Listed(deny), Ports::Listed(allow)) => (deny, allow),
-    };
-    let covers = |deny: &PortRule, allow: &PortRule| {
-        deny.protocol == allow.protocol
-            && match (&deny.port, &allow.port) {
-                (PortMatch::Every, _) => true,
-                (PortMatch::Range(first, last), PortMatch::Range(a, b)) => first <= a && b <= last,
-                (PortMatch::Named(a), PortMatch::Named(b)) => a == b,
-                (PortMatch::Range(..), PortMatch::Every | PortMatch::Named(_))
-                | (PortMatch::Named(_), PortMatch::Every | PortMatch::Range(..)) => false,
-            }
-    };
-    !allow.is_empty() && allow.iter().all(|allow| deny.iter().any(|deny| covers(deny, allow)))
 }
 
 /// Row 6: under Cilium a prefix never means pods or nodes.
@@ -152,6 +95,58 @@ fn fails_open(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) {
         });
         if !exists {
             found.at_rule(spec.id, &rule.path, warning("`toServices` finds no service".to_owned()));
+        }
+    }
+}
+
+/// Rows 1, 2 and 4: what release 1.19 opens further than it reads.
+fn not_in_fails_open(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) {
+    if scene.dialect != Dialect::Cilium119 {
+        return;
+    }
+    let mut warn = |path: &str, message: &str, help: &str| {
+        let warning = Warning {
+            code: "fails-open",
+            message: message.to_owned(),
+            why: "Cilium 1.19 reads it so; 1.20 does not",
+            help: help.to_owned(),
+        };
+        found.add(spec.id, path, warning);
+    };
+    let is_kubernetes = spec.id.kind == "NetworkPolicy";
+    let has_only_not_in = |selector: &Value| {
+        let mut expressions = list(selector, "matchExpressions").peekable();
+        expressions.peek().is_some()
+            && selector.get("matchLabels").is_none()
+            && expressions.all(|item| item.get("operator").and_then(Value::as_str) == Some("NotIn"))
+    };
+    for (path, rule) in spec.written() {
+        let direction = if path.contains(".ingress") { Direction::Ingress } else { Direction::Egress };
+        for key in ["from", "to"].into_iter().filter(|_| is_kubernetes) {
+            for (index, peer) in list(rule, key).enumerate() {
+                let path = format!("{path}.{key}[{index}]");
+                if direction == Direction::Ingress && peer.get("ipBlock").is_some() {
+                    let message = "this block also lets every pod of the policy's namespace in";
+                    warn(
+                        &format!("{path}.ipBlock"),
+                        message,
+                        "set `policy-default-local-cluster` to `false`",
+                    );
+                }
+                if peer.get("namespaceSelector").is_some_and(has_only_not_in) {
+                    let message = "a namespace selector with `NotIn` alone also selects nodes and the world";
+                    warn(&format!("{path}.namespaceSelector"), message, "add an expression with `Exists`");
+                }
+            }
+        }
+        for key in ["fromCIDRSet", "toCIDRSet"] {
+            for (index, set) in list(rule, key).enumerate() {
+                if set.get("cidrGroupSelector").is_some_and(has_only_not_in) {
+                    let path = format!("{path}.{key}[{index}].cidrGroupSelector");
+                    let message = "a group selector with `NotIn` alone also selects pods and nodes";
+                    warn(&path, message, "name the groups, or add an expression with `Exists`");
+                }
+            }
         }
     }
 }

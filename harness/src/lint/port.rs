@@ -1,7 +1,8 @@
 //! Ports by name and by number, and ICMP types.
 
 use egret_core::Protocol;
-use egret_core::rule::{Peers, PortMatch, Ports, Rule};
+use egret_core::rule::{Dialect, Peers, PortMatch, PortRule, Ports, Rule};
+use egret_core::selector::{Entity, Selector};
 use egret_shared::Direction;
 use serde_yaml::Value;
 
@@ -29,6 +30,19 @@ fn named_port_unknown(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>)
                 Direction::Ingress => scene.pods_of(spec).collect(),
                 Direction::Egress => peers(scene, rule),
             };
+            if receivers.is_empty() && rule.direction == Direction::Egress && is_outside(rule) {
+                let warning = Warning {
+                    code: "named-port-outside",
+                    message: format!("the port `{name}` means nothing outside the cluster"),
+                    why: "a name stands for what a pod's containers call a port; the world has no containers",
+                    help: "write the port's number".to_owned(),
+                };
+                found.at_rule(spec.id, &port.path, warning);
+                continue;
+            }
+            if scene.dialect == Dialect::Cilium119 && rule.direction == Direction::Egress {
+                named_port_ambiguous(scene, spec, name, port, found);
+            }
             if receivers.is_empty() || receivers.iter().any(|pod| has_port(pod, name, port.protocol)) {
                 continue;
             }
@@ -45,6 +59,44 @@ fn named_port_unknown(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>)
             found.at_rule(spec.id, &port.path, warning);
         }
     }
+}
+
+/// Row 3: whether a rule names nobody but addresses and names outside the cluster.
+fn is_outside(rule: &Rule) -> bool {
+    let Peers::Selected(selectors) = &rule.peers else { return false };
+    !selectors.is_empty()
+        && selectors.iter().all(|selector| match selector {
+            Selector::Prefix { .. } | Selector::Group { .. } | Selector::Name(_) => true,
+            Selector::Entity(entity) => *entity == Entity::World,
+            Selector::Labels(_) => false,
+        })
+}
+
+/// Row 3 in release 1.19: one number for the whole cluster, or none.
+fn named_port_ambiguous(
+    scene: &Scene<'_>,
+    spec: &Spec<'_>,
+    name: &str,
+    port: &PortRule,
+    found: &mut Found<'_>,
+) {
+    let serves = scene.pods.iter().flat_map(|pod| &pod.pod.serves);
+    let mut numbers: Vec<u16> = serves
+        .filter(|serve| serve.name.as_deref() == Some(name) && serve.protocol == port.protocol)
+        .map(|serve| serve.port)
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    if numbers.len() < 2 {
+        return;
+    }
+    let warning = Warning {
+        code: "named-port-ambiguous",
+        message: format!("pods call different ports `{name}`, and the rule vanishes"),
+        why: "Cilium 1.19 wants one number for the whole cluster at egress; a deny then denies nothing",
+        help: "write the port's number".to_owned(),
+    };
+    found.at_rule(spec.id, &port.path, warning);
 }
 
 fn peers<'s, 'a>(scene: &'s Scene<'a>, rule: &Rule) -> Vec<&'s Subject<'a>> {

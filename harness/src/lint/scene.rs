@@ -1,6 +1,7 @@
 //! What checks look at: every section with the pods it selects, and its text as it was written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use egret_core::ObjectName;
 use egret_core::author::PolicyId;
@@ -8,6 +9,7 @@ use egret_core::identity::{LabelSet, relevant};
 use egret_core::rule::{Dialect, Peers, Policy, Rule, Section};
 use egret_core::selector::{Entity, Selector};
 use egret_core::world::{Pod, World};
+use ipnet::IpNet;
 use serde_yaml::Value;
 
 use crate::cluster::Cluster;
@@ -85,7 +87,7 @@ impl<'a> Scene<'a> {
                 sections.push(Spec { id, section, path, text, pods });
             }
         }
-        let others = others(&sections);
+        let others = others(&sections, &desired.policies);
         Self { world: &desired.world, dialect: desired.dialect, pods, sections, others }
     }
 
@@ -134,30 +136,48 @@ fn texts(cluster: &Cluster, id: &PolicyId, policy: &Policy) -> Vec<(String, Valu
 }
 
 /// Label sets of the fixed identities, of every prefix and of every name in the rules.
-fn others(sections: &[Spec<'_>]) -> Vec<LabelSet> {
+fn others(sections: &[Spec<'_>], policies: &BTreeMap<PolicyId, Policy>) -> Vec<LabelSet> {
     let mut others: Vec<_> = Entity::ALL.iter().map(|entity| LabelSet::reserved(entity.word())).collect();
     let rules = sections.iter().flat_map(|spec| &spec.section.rules);
     let selectors = rules.filter_map(|rule| match &rule.peers {
         Peers::Selected(selectors) => Some(selectors),
         Peers::Any | Peers::Services(_) => None,
     });
-    let (mut prefixes, mut names) = (BTreeSet::new(), BTreeSet::new());
+    let (mut prefixes, mut names) = (BTreeMap::<IpNet, Vec<_>>::new(), BTreeSet::new());
+    for (id, policy) in policies {
+        let Some(group) = &policy.group else { continue };
+        for prefix in &group.prefixes {
+            prefixes.entry(*prefix).or_default().push((&id.name, &group.labels));
+        }
+    }
     for selector in selectors.flatten() {
         match selector {
             Selector::Prefix { prefix, except } => {
-                prefixes.insert(*prefix);
-                prefixes.extend(except);
+                for prefix in iter::once(prefix).chain(except) {
+                    prefixes.entry(*prefix).or_default();
+                }
+            }
+            Selector::Group { which: _, except } => {
+                for prefix in except {
+                    prefixes.entry(*prefix).or_default();
+                }
             }
             Selector::Name(pattern) => {
                 names.insert(pattern.text());
             }
-            // The prefixes of groups are known once policies are compiled.
-            Selector::Labels(_) | Selector::Group { .. } | Selector::Entity(_) => {}
+            Selector::Labels(_) | Selector::Entity(_) => {}
         }
     }
-    for prefix in &prefixes {
+    for prefix in prefixes.keys() {
         let mut labels = LabelSet::reserved(Entity::World.word());
-        prefixes.iter().filter(|wider| wider.contains(prefix)).for_each(|wider| labels.insert_prefix(wider));
+        let mut wider = Some(*prefix);
+        while let Some(over) = wider {
+            if let Some(groups) = prefixes.get(&over) {
+                labels.insert_prefix(&over);
+                groups.iter().for_each(|(name, own)| labels.insert_group(name, own));
+            }
+            wider = over.supernet();
+        }
         others.push(labels);
     }
     for name in names {

@@ -71,6 +71,18 @@ fn codes(world: &str, policies: &str, dialect: Dialect) -> Vec<&'static str> {
 const DNS: &str = "{ toEndpoints: [{ matchLabels: { 'k8s:io.kubernetes.pod.namespace': kube-system, k8s-app: kube-dns } }], \
                    toPorts: [{ ports: [{ port: '53', protocol: UDP }], rules: { dns: [{ matchPattern: '*' }] } }] }";
 
+const GROUP: &str = "---\napiVersion: cilium.io/v2\nkind: CiliumCIDRGroup\nmetadata: { name: g }\n\
+                     spec: { externalCIDRs: [203.0.113.0/28] }\n";
+
+/// A policy of this tier that denies pods with `app: a` everything, behind other rules.
+fn tier(tier: &str, before: &str) -> String {
+    format!(
+        "---\napiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {{ name: c }}\nspec:\n  \
+         tier: {tier}\n  priority: 1\n  subject: {{ pods: {{ namespaceSelector: {{}}, podSelector: {{ matchLabels: {{ app: a }} }} }} }}\n  \
+         ingress: [{before}{{ action: Deny, from: [{{ namespaces: {{}} }}] }}]\n"
+    )
+}
+
 #[rstest]
 #[case::nothing_odd(cnp("ingress: [{ fromEndpoints: [{ matchLabels: { app: b } }] }]"), &[])]
 #[case::selects_no_pod(cnp("endpointSelector: { matchLabels: { app: x } }, ingress: [{ fromEntities: [world] }]"), &["selects-no-pod"])]
@@ -123,9 +135,56 @@ const DNS: &str = "{ toEndpoints: [{ matchLabels: { 'k8s:io.kubernetes.pod.names
 #[case::deny_only(cnp("ingressDeny: [{ fromEntities: [world] }]"), &["deny-only"])]
 #[case::deny_with_switch(cnp("enableDefaultDeny: { ingress: false }, ingressDeny: [{ fromEntities: [world] }]"), &[])]
 #[case::switch(cnp("enableDefaultDeny: { egress: true }, ingress: [{ fromEntities: [world] }]"), &["switch-without-rules"])]
+#[case::shadow_of_a_group(
+    format!("{}{GROUP}", cnp("egress: [{ toCIDRSet: [{ cidrGroupRef: g }] }], egressDeny: [{ toCIDR: [203.0.113.0/24] }]")),
+    &["default-deny-without-dns", "deny-shadows-allow"])]
+#[case::no_shadow_of_a_group(
+    format!("{}{GROUP}", cnp("egress: [{ toCIDRSet: [{ cidrGroupRef: g }] }], egressDeny: [{ toCIDR: [203.0.113.0/29] }]")),
+    &["default-deny-without-dns"])]
+#[case::shadow_of_an_earlier_tier(format!("{}{}", knp("ingress: [{ from: [{ podSelector: { matchLabels: { app: b } } }] }]"), tier("Admin", "")),
+    &["deny-shadows-allow"])]
+#[case::no_shadow_of_a_later_tier(format!("{}{}", knp("ingress: [{ from: [{ podSelector: { matchLabels: { app: b } } }] }]"), tier("Baseline", "")), &[])]
+#[case::no_shadow_behind_a_pass(
+    format!("{}{}", knp("ingress: [{ from: [{ podSelector: { matchLabels: { app: b } } }] }]"), tier("Admin", "{ action: Pass, from: [{ namespaces: {} }] }, ")), &[])]
+#[case::proxy(
+    cnp("ingress: [{ fromEndpoints: [{ matchLabels: { app: b } }], toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{ method: GET }] } }] }, \
+         { fromEntities: [cluster], toPorts: [{ ports: [{ port: '80', protocol: TCP }] }] }]"),
+    &["proxy-overruled"])]
+#[case::proxy_beside_the_same_peers(
+    cnp("ingress: [{ fromEndpoints: [{ matchLabels: { app: b } }], toPorts: [{ ports: [{ port: '80', protocol: TCP }], rules: { http: [{ method: GET }] } }] }, \
+         { fromEndpoints: [{ matchLabels: { app: b } }], toPorts: [{ ports: [{ port: '80', protocol: TCP }] }] }]"), &["proxy-overruled"])]
+#[case::switch_of_another(
+    format!("{}{}", cnp("enableDefaultDeny: { ingress: false }, ingress: [{ fromEntities: [world] }]"),
+        cnp("ingress: [{ fromEntities: [world] }]").replace("name: p", "name: q")), &["switch-overruled"])]
+#[case::port_name_of_the_world(
+    cnp(&format!("egress: [{DNS}, {{ toCIDR: [203.0.113.0/24], toPorts: [{{ ports: [{{ port: http, protocol: TCP }}] }}] }}]")), &["named-port-outside"])]
+#[case::search_list(cnp(&format!("egress: [{}]", DNS.replace("'*'", "api.github.com"))), &["search-list-refused"])]
+#[case::search_list_allowed(
+    cnp(&format!("egress: [{}]", DNS.replace("{ matchPattern: '*' }", "{ matchName: api.github.com }, { matchPattern: '**.cluster.local' }"))), &[])]
+#[case::double_star(cnp(&format!("egress: [{}]", DNS.replace("'*'", "'a.**.com'"))), &["double-star-inside"])]
 fn warnings(#[case] policies: String, #[case] expected: &[&str]) {
     assert_eq!(codes(WORLD, &policies, Dialect::Cilium), expected, "{policies}");
 }
+
+/// What the release before opens further.
+#[rstest]
+#[case::block(knp("ingress: [{ from: [{ ipBlock: { cidr: 203.0.113.0/24 } }] }]"), &["fails-open"])]
+#[case::namespaces(
+    knp("ingress: [{ from: [{ namespaceSelector: { matchExpressions: [{ key: team, operator: NotIn, values: [x] }] } }] }]"), &["fails-open"])]
+#[case::groups(
+    format!("{}{GROUP}", cnp("ingress: [{ fromCIDRSet: [{ cidrGroupSelector: { matchExpressions: [{ key: x, operator: NotIn, values: [y] }] } }] }]")),
+    &["fails-open"])]
+#[case::port_name(
+    format!("{}{OTHER_HTTP}", cnp(&format!("egress: [{DNS}, {{ toEntities: [cluster], toPorts: [{{ ports: [{{ port: http, protocol: TCP }}] }}] }}]"))),
+    &["named-port-ambiguous"])]
+fn warnings_of_the_release_before(#[case] policies: String, #[case] expected: &[&str]) {
+    assert_eq!(codes(WORLD, &policies, Dialect::Cilium119), expected, "{policies}");
+    let newer = codes(WORLD, &policies, Dialect::Cilium);
+    assert!(newer.is_empty(), "{newer:?}");
+}
+
+const OTHER_HTTP: &str = "---\napiVersion: v1\nkind: Pod\nmetadata: { name: c, namespace: shop, labels: { app: c } }\n\
+                          spec: { containers: [{ ports: [{ name: http, containerPort: 8081 }] }] }\n";
 
 #[test]
 fn without_pods_nobody_is_missed() {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::github;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::lint::catalogue::CATALOGUE;
 
 /// One line for each, for GitHub Actions.
 #[must_use]
@@ -38,7 +39,11 @@ pub fn sarif(findings: &[Diagnostic]) -> String {
     let mut codes: Vec<_> = findings.iter().map(code).collect();
     codes.sort_unstable();
     codes.dedup();
-    let rules: Vec<Value> = codes.iter().map(|code| json!({ "id": code })).collect();
+    let rule = |code: &&str| match CATALOGUE.iter().find(|known| known.name == *code) {
+        Some(known) => json!({ "id": code, "shortDescription": { "text": known.about } }),
+        None => json!({ "id": code }),
+    };
+    let rules: Vec<Value> = codes.iter().map(rule).collect();
     let results: Vec<Value> = findings
         .iter()
         .map(|finding| {
