@@ -8,11 +8,12 @@
 //! | [`client::run`] | one probe: resolve, talk, and say what the client saw |
 //! | [`server::serve`] | what a pod or a host serves: its identity over HTTP or UDP, the cluster's DNS |
 //! | [`server::serve_authority`] | the DNS server of the simulated Internet |
+//! | [`message`] | the DNS messages of both |
 #![forbid(unsafe_code)]
 
 pub mod client;
 mod error;
-mod message;
+pub mod message;
 pub mod network;
 pub mod server;
 

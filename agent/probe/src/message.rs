@@ -20,51 +20,65 @@ const PLAIN_UDP_SIZE: usize = 512;
 pub(crate) const UDP_SIZE: u16 = 1232;
 
 /// A DNS name with its own bytes; compares without regard to case.
-pub(crate) type DnsName = Name<Vec<u8>>;
+pub type DnsName = Name<Vec<u8>>;
 
 /// Reads a name; a trailing dot changes nothing.
-pub(crate) fn parse_name(text: &str) -> Result<DnsName, FromStrError> {
+///
+/// # Errors
+/// It is no name.
+pub fn parse_name(text: &str) -> Result<DnsName, FromStrError> {
     Name::vec_from_str(text)
 }
 
 /// One question.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Question {
-    pub(crate) name: DnsName,
-    pub(crate) rtype: Rtype,
+pub struct Question {
+    /// Name asked for.
+    pub name: DnsName,
+    /// Type asked for.
+    pub rtype: Rtype,
 }
 
 /// An answer as far as this crate reads or gives it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) rcode: Rcode,
-    pub(crate) truncated: bool,
-    pub(crate) records: Vec<Record>,
+pub struct Answer {
+    /// Its code.
+    pub rcode: Rcode,
+    /// More stands in the answer over TCP.
+    pub truncated: bool,
+    /// What it holds, in its order.
+    pub records: Vec<Record>,
 }
 
 /// One record of the answer section.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Record {
-    pub(crate) owner: DnsName,
-    pub(crate) ttl: u32,
-    pub(crate) data: Data,
+pub struct Record {
+    /// Whose record it is.
+    pub owner: DnsName,
+    /// Seconds for which it holds.
+    pub ttl: u32,
+    /// What it says.
+    pub data: Data,
 }
 
 /// The record types that clients and servers know.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Data {
+pub enum Data {
+    /// An address of either family.
     Address(IpAddr),
+    /// Another name for the same thing.
     Cname(DnsName),
 }
 
 impl Answer {
     /// An answer that holds nothing but its code.
-    pub(crate) const fn empty(rcode: Rcode) -> Self {
+    #[must_use]
+    pub const fn empty(rcode: Rcode) -> Self {
         Self { rcode, truncated: false, records: Vec::new() }
     }
 
     /// The addresses in order.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.records.iter().filter_map(|record| match record.data {
             Data::Address(address) => Some(address),
             Data::Cname(_) => None,
@@ -87,7 +101,10 @@ pub(crate) fn random_id() -> u16 {
 }
 
 /// A query with recursion desired; with `udp_size` it takes UDP answers up to that size.
-pub(crate) fn query(id: u16, question: &Question, udp_size: Option<u16>) -> Result<Vec<u8>, PushError> {
+///
+/// # Errors
+/// It is longer than a message may be.
+pub fn query(id: u16, question: &Question, udp_size: Option<u16>) -> Result<Vec<u8>, PushError> {
     let mut builder = MessageBuilder::new_vec();
     builder.header_mut().set_id(id);
     builder.header_mut().set_rd(true);
@@ -104,7 +121,8 @@ pub(crate) fn query(id: u16, question: &Question, udp_size: Option<u16>) -> Resu
 }
 
 /// Reads the answer to `question`; `None` for anything else, which a client has to ignore (RFC 5452 section 9.1).
-pub(crate) fn read_answer(id: u16, question: &Question, bytes: &[u8]) -> Option<Answer> {
+#[must_use]
+pub fn read_answer(id: u16, question: &Question, bytes: &[u8]) -> Option<Answer> {
     let message = Message::from_slice(bytes).ok()?;
     let header = message.header();
     if header.id() != id || !header.qr() || header.opcode() != Opcode::QUERY {
@@ -136,7 +154,7 @@ pub(crate) fn read_answer(id: u16, question: &Question, bytes: &[u8]) -> Option<
 ///
 /// # Errors
 /// FORMERR for a message without exactly one question, NOTIMP for other operations than a query.
-pub(crate) fn read_question(message: &Message<[u8]>) -> Result<Question, Rcode> {
+pub fn read_question(message: &Message<[u8]>) -> Result<Question, Rcode> {
     if message.header().opcode() != Opcode::QUERY {
         return Err(Rcode::NOTIMP);
     }
@@ -149,13 +167,16 @@ pub(crate) fn read_question(message: &Message<[u8]>) -> Result<Question, Rcode> 
 
 /// How an answer travels, which limits its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
+pub enum Transport {
+    /// One datagram, as long as the client takes.
     Udp,
+    /// A stream, in which a message has 64 KiB.
     Tcp,
 }
 
 /// The answer to a query as bytes; without records and marked truncated when it is too long for the transport.
-pub(crate) fn answer(query: &Message<[u8]>, answer: &Answer, transport: Transport) -> Vec<u8> {
+#[must_use]
+pub fn answer(query: &Message<[u8]>, answer: &Answer, transport: Transport) -> Vec<u8> {
     let opt = query.opt();
     let limit = match transport {
         Transport::Tcp => usize::from(u16::MAX),
