@@ -2,7 +2,7 @@
 //!
 //! | stage | module |
 //! | --- | --- |
-//! | files to located YAML | [`source`], [`yaml`], [`diagnostic`] |
+//! | files to located YAML | `input`, [`source`], [`yaml`], [`diagnostic`] |
 //! | YAML to cases, worlds and policies | [`case`] |
 //! | manifests of a whole cluster to one desired state | [`cluster`] |
 //! | flows to verdicts, without packets | [`verdict`] |
