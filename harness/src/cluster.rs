@@ -63,10 +63,10 @@ pub fn read(paths: &[PathBuf], dialect: Option<Dialect>) -> Result<Cluster, Vec<
 /// # Errors
 /// As for [`read`].
 pub fn of_sources(sources: &[Arc<Source>], dialect: Option<Dialect>) -> Result<Cluster, Vec<Diagnostic>> {
-    let mut problems = Problems::default();
-    let mut parts = Parts::default();
     let add = |(parts, problems): &mut (Parts, Problems), objects| parts.add_all(objects, problems);
-    for (more, wrong) in sum_manifests(sources, add) {
+    let mut sums = sum_manifests(sources, add).into_iter();
+    let (mut parts, mut problems) = sums.next().unwrap_or_default();
+    for (more, wrong) in sums {
         problems.extend(wrong);
         parts.extend(more, &mut problems);
     }

@@ -107,6 +107,19 @@ fn text_that_is_no_yaml_is_shown() {
     insta::assert_snapshot!(render_all(&errors, Style::Plain));
 }
 
+/// YAML ends lines at carriage returns too; message and picture say the same line.
+#[test]
+fn carriage_returns_end_lines_in_places_and_pictures() {
+    for end in ["\r", "\r\n", "\n"] {
+        let text = ["# é", "a: 1", "---", "kind: b", "kind: c", "x: y", ""].join(end);
+        let problems = documents(&Source::new("cr.yaml", text)).expect_err("a key twice");
+        let at = problems[0].location.as_ref().expect("a place");
+        assert_eq!((at.line, at.column), (5, 1), "{end:?}");
+        let picture = render_all(&problems, Style::Plain);
+        assert!(picture.contains("cr.yaml:5:1") && picture.contains("5 | kind: c"), "{end:?}: {picture}");
+    }
+}
+
 #[test]
 fn paths_are_read_as_written() {
     for text in ["spec.egress[0].toCIDR[1]", "a", "", "labels[a.b/c].d[2][3]"] {
