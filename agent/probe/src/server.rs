@@ -6,6 +6,7 @@ mod forward;
 mod http;
 mod zones;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -52,8 +53,13 @@ pub fn serve(
 ) -> Result<Server, ProbeError> {
     let page = http::Page::new(identity)?;
     let mut server = Server::default();
+    let mut taken = BTreeSet::new();
     for (address, serve) in at {
         let at = SocketAddr::new(*address, serve.port);
+        // A port with several names is served once.
+        if !taken.insert((at, serve.protocol)) {
+            continue;
+        }
         match (serve.application, serve.protocol) {
             (Application::Identity, Protocol::Tcp) => {
                 server.tasks.spawn(http::run(tcp(network, at)?, page.clone()));
