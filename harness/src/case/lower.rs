@@ -21,9 +21,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use egret_core::Desired;
 use egret_core::author::PolicyId;
+use egret_core::probe::Request;
 use egret_core::rule::{Dialect, Tier};
+use egret_core::world::Application;
+use egret_core::{Desired, Protocol};
 use egret_shared::Proxy;
 
 use super::schema::{CapabilityWord, CaseFile, DialectWord, StepFile};
@@ -91,6 +93,7 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
     problems.finish()?;
     let dialect = match file.dialect {
         Some(DialectWord::Cilium) => Dialect::Cilium,
+        Some(DialectWord::Cilium119) => Dialect::Cilium119,
         Some(DialectWord::Kubernetes) => Dialect::Kubernetes,
         None => Dialect::of_kinds(kinds.iter().map(String::as_str)),
     };
@@ -230,6 +233,27 @@ fn requires(file: &CaseFile, steps: &[Step]) -> BTreeSet<Capability> {
     }
     if steps.iter().any(|step| !step.events.is_empty()) {
         words.insert(Capability::Clock);
+    }
+    for step in steps {
+        let world = &step.desired.world;
+        let pods = world.pods.values().flat_map(|pod| &pod.serves);
+        let served: Vec<_> =
+            pods.chain(world.internet.hosts.values().flat_map(|host| &host.serves)).collect();
+        let asked = step.expectations.iter().filter_map(|expected| match &expected.probe.request {
+            Request::Connect { protocol, http, .. } => Some((*protocol, http.tls)),
+            Request::Ping { .. } | Request::Dns { .. } => None,
+        });
+        let asked: Vec<_> = asked.collect();
+        if served.iter().any(|serve| serve.application == Application::Https)
+            || asked.iter().any(|(_, tls)| *tls)
+        {
+            words.insert(Capability::Sni);
+        }
+        if served.iter().any(|serve| serve.protocol == Protocol::Sctp)
+            || asked.iter().any(|(protocol, _)| *protocol == Protocol::Sctp)
+        {
+            words.insert(Capability::Sctp);
+        }
     }
     for policy in steps.iter().flat_map(|step| step.desired.policies.values()) {
         let needs = [

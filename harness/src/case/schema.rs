@@ -79,8 +79,11 @@ pub enum CapabilityWord {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DialectWord {
-    /// Cilium's.
+    /// Cilium's, release 1.20.
     Cilium,
+    /// That of Cilium 1.19.
+    #[serde(rename = "cilium@1.19")]
+    Cilium119,
     /// The text of the Kubernetes API.
     Kubernetes,
 }

@@ -23,11 +23,12 @@ impl Model {
     pub const NAME: &'static str = "model";
 
     /// What the model can do.
-    pub const CAPABILITIES: [Capability; 10] = [
+    pub const CAPABILITIES: [Capability; 11] = [
         Capability::Cilium,
         Capability::Fqdn,
         Capability::L7Dns,
         Capability::L7Http,
+        Capability::Sctp,
         Capability::Sni,
         Capability::Tiers,
         Capability::Icmp,

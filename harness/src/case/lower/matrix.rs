@@ -61,10 +61,7 @@ fn ports(file: &MatrixFile, around: &Around<'_>, problems: &mut Problems) -> Vec
             PortText::Number(number) => Some((*number, Protocol::Tcp)),
             PortText::Text(text) => serve::parse(text, &at, problems),
         };
-        match parsed {
-            Some((_, Protocol::Sctp)) => problems.not_simulated("SCTP", at),
-            parsed => ports.extend(parsed),
-        }
+        ports.extend(parsed);
     }
     if file.ports.value.is_empty() {
         problems.add(

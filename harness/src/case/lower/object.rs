@@ -56,8 +56,10 @@ pub(super) fn gather(object: &Manifest, parts: &mut Parts, problems: &mut Proble
             parts.pod(&full, Given::new(source, place, part), problems);
         }
         "Service" => {
-            let Some(Object { spec, .. }) = read::<Object<ServiceSpec>>(object, problems) else { return };
-            parts.service(full, Given::new(source, place, service(spec, place)), problems);
+            let Some(Object { metadata, spec, .. }) = read::<Object<ServiceSpec>>(object, problems) else {
+                return;
+            };
+            parts.service(full, Given::new(source, place, service(metadata, spec, place)), problems);
         }
         kind => problems.add(
             Diagnostic::error(format!("a world holds no `{kind}`"))
@@ -92,7 +94,7 @@ fn pod(metadata: Metadata, spec: PodSpec, replicas: Option<u16>, at: Place) -> P
     }
 }
 
-fn service(spec: ServiceSpec, at: Place) -> ServiceFile {
+fn service(metadata: Metadata, spec: ServiceSpec, at: Place) -> ServiceFile {
     let headless = spec.cluster_ip.as_deref() == Some("None");
     let ports = spec.ports.unwrap_or_default().into_iter().map(|port| ServicePortFile {
         name: port.name,
@@ -101,6 +103,7 @@ fn service(spec: ServiceSpec, at: Place) -> ServiceFile {
         protocol: port.protocol,
     });
     ServiceFile {
+        labels: metadata.labels.unwrap_or_default(),
         selector: spec.selector,
         ports: ports.collect(),
         cluster_ip: spec.cluster_ip.filter(|_| !headless).map(|value| Located { value, at }),

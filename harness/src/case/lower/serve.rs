@@ -59,9 +59,6 @@ fn of_applications<T>(
     each(http, Application::Identity, &[Protocol::Tcp]);
     each(https, Application::Https, &[Protocol::Tcp]);
     each(dns, Application::ClusterDns, &[Protocol::Udp, Protocol::Tcp]);
-    if let Some(https) = https {
-        problems.not_simulated("serving HTTPS", given.place(https));
-    }
 }
 
 /// One container port may have several names; two servers on one port are a mistake.
@@ -69,8 +66,6 @@ fn push(found: &mut Vec<Serve>, serve: Serve, at: &Location, problems: &mut Prob
     let same = |other: &Serve| (other.port, other.protocol) == (serve.port, serve.protocol);
     if serve.port == 0 {
         problems.add(Diagnostic::error("port 0 cannot be served").at(at.clone()));
-    } else if serve.protocol == Protocol::Sctp {
-        problems.not_simulated("serving SCTP", at.clone());
     } else if found.iter().any(|other| same(other) && (other.name.is_none() || other.name == serve.name)) {
         problems.add(
             Diagnostic::error(format!("port {}/{} is served twice", serve.port, serve.protocol))

@@ -170,12 +170,10 @@ fn target(to: &Piece<'_>, http: &Http, world: &World, problems: &mut Problems) -
     if let Some(query) = to.strip_prefix("dns ") {
         return dns(&query, problems).map(one);
     }
-    if let Some(rest) = to.strip_prefix("http://") {
-        return url(&rest, http, world, problems).map(one);
-    }
-    if to.strip_prefix("https://").is_some() {
-        problems.not_simulated("HTTPS", to.location());
-        return None;
+    for (scheme, tls) in [("http://", false), ("https://", true)] {
+        if let Some(rest) = to.strip_prefix(scheme) {
+            return url(&rest, &Http { tls, ..http.clone() }, world, problems).map(one);
+        }
     }
     if let Some(name) = to.text().strip_suffix(" icmp").map(|name| to.split_at(name.len()).0.trim()) {
         return ping(&name, world, problems);
@@ -281,7 +279,7 @@ fn url(rest: &Piece<'_>, http: &Http, world: &World, problems: &mut Problems) ->
         if is_pod || is_service && first < text.len() { rest.split_at(second) } else { rest.split_at(first) };
     let (name, port) = match host.rsplit_once(":") {
         Some((name, port)) => (name, port_of(&port, problems)?.0),
-        None => (host.clone(), Port::Number(80)),
+        None => (host.clone(), Port::Number(if http.tls { 443 } else { 80 })),
     };
     let peer = if let Some(service_name) = name.strip_prefix("service ") {
         Peer::Service(service(&service_name.trim(), world, problems)?)
@@ -306,10 +304,6 @@ fn port_of(port: &Piece<'_>, problems: &mut Problems) -> Option<(Port, Protocol)
         None => (port.clone(), Protocol::Tcp),
         Some((number, word)) => (number, serve::parse_protocol(word.text(), &word.location(), problems)?),
     };
-    if protocol == Protocol::Sctp {
-        problems.not_simulated("SCTP", port.location());
-        return None;
-    }
     let text = number.text();
     let looks_like_number = text.chars().all(|c| c.is_ascii_digit());
     let parsed = match text.parse::<u16>() {

@@ -191,7 +191,7 @@ impl Worldly {
             .ports
             .iter()
             .map(|port| service_port(port.name.clone(), port.port, port.target_port.as_ref(), port.protocol));
-        let (labels, selector) = (Labels::new(), file.selector.clone());
+        let (labels, selector) = (file.labels.clone(), file.selector.clone());
         Some(Service { labels, selector, endpoints, ready: None, cluster_ips, ports: ports.collect() })
     }
 

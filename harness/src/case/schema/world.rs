@@ -139,6 +139,8 @@ pub type PortsFile = Located<Short<u16, Vec<u16>>>;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct ServiceFile {
+    /// The service's own labels, by which policies may refer to it.
+    pub labels: LabelsFile,
     /// Labels of the backends.
     pub selector: Option<LabelsFile>,
     /// Addresses of backends, instead of a selector.
