@@ -5,17 +5,20 @@
 //! | who a party is | `end` |
 //! | the compiled cluster, and both directions of one flow | `cluster` |
 //! | a flow's verdicts as numbers | `judged` |
+//! | every rule that gives a verdict | `claims` |
 //! | which backends a service stands for | `service` |
 //! | a policy's rows, laid out for lookups | `table` |
 //!
 //! Connections are not followed: a question is about a connection's first packet.
 
+mod claims;
 mod cluster;
 mod end;
 mod judged;
 mod service;
 pub(crate) mod table;
 
+pub use claims::Claims;
 pub use cluster::Cluster;
 pub use end::{End, Unanswerable};
 pub use judged::{Judged, SideJudged};
@@ -109,7 +112,7 @@ pub struct SideAnswer {
     pub explicit: bool,
     /// How specific the deciding row is.
     pub match_type: MatchType,
-    /// Who decided; empty where nobody did.
+    /// Everybody who decided, in the order of the policies: several rules may say the same. Empty where nobody did.
     pub by: Vec<Author>,
     /// The pod whose policy was asked; `None` for what has no endpoint.
     pub endpoint: Option<ObjectName>,

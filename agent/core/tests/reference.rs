@@ -13,7 +13,7 @@ mod flows;
 mod tiers;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use egret_core::compile::{Allocator, compile};
 use egret_core::judge::{self, Layer7Answer, Party, Question, SideAnswer, SideVerdict};
@@ -180,6 +180,12 @@ fn compare(situation: &Situation, seen: &mut Seen) -> Result<(), TestCaseError> 
         );
         let (side, layer7) = judged(&judge, &flow);
         prop_assert_eq!(word(&side), *expected, "judged, and read: {:?}", flow);
+        let all = authors.iter().collect::<BTreeSet<_>>();
+        let deciding = side.by.iter().collect::<BTreeSet<_>>();
+        prop_assert!(deciding.is_subset(&all), "{:?} by {:?} and not {:?}", flow, side.by, authors);
+        // A proxy takes the flow for the rules of one kind alone.
+        let is_same = deciding == all || *expected == Verdict::Redirected;
+        prop_assert!(is_same, "{:?} by {:?} alone and not {:?}", flow, side.by, authors);
         *seen.verdicts.entry(*expected).or_default() += 1;
         compare_proxy(&flow, proxy.as_ref(), layer7, seen)?;
         match author {

@@ -16,7 +16,7 @@ use crate::compile::{Allocator, compile};
 use crate::fqdn::Names;
 use crate::http::Request;
 use crate::state::{DatapathState, ProxyFilter};
-use crate::{Desired, ObjectName, Protocol};
+use crate::{Author, Desired, ObjectName, Protocol};
 
 /// A cluster that can be asked.
 ///
@@ -271,7 +271,7 @@ impl Cluster {
 
     /// The node whose maps are asked for an end, and the numbers of its policies: an endpoint's own, or those of
     /// its node for the node itself.
-    fn enforcing(&self, own: &End, other: &End) -> Option<(usize, [u32; 2])> {
+    pub(super) fn enforcing(&self, own: &End, other: &End) -> Option<(usize, [u32; 2])> {
         let node = match own {
             End::Endpoint { node, state, .. } => return Some((*node, state.policy)),
             End::Node { node, .. } => *node,
@@ -294,18 +294,43 @@ impl Cluster {
                 Some(_) | None => at(to, &judged.ingress, Direction::Ingress).or(egress),
             }
         });
-        Answer {
-            egress: self.side_answer(from, to, &judged.egress),
-            ingress: self.side_answer(to, from, &judged.ingress),
-            layer7,
-            service: None,
+        let traffic = (question.protocol, port);
+        let mut egress = self.side_answer(from, to, &judged.egress);
+        let mut ingress = self.side_answer(to, from, &judged.ingress);
+        for (side, own, other, direction) in
+            [(&mut egress, from, to, Direction::Egress), (&mut ingress, to, from, Direction::Ingress)]
+        {
+            let [decided] = side.by.as_slice() else { continue };
+            let Some((node, _)) = self.enforcing(own, other) else { continue };
+            let peer = self.labels(node, side.peer);
+            side.by =
+                self.deciding(&self.claims(own, other, direction), decided.clone(), (other, &peer), traffic);
         }
+        Answer { egress, ingress, layer7, service: None }
+    }
+
+    /// Who decided, by the number in a verdict.
+    #[must_use]
+    pub fn author(&self, own: &End, other: &End, side: &SideJudged) -> Option<Author> {
+        let (node, _) = self.enforcing(own, other)?;
+        self.nodes.get(node)?.state.author(side.policy, side.rule)
+    }
+
+    /// The node whose policies and identities count for a party; `other` tells which node "the own node" is.
+    #[must_use]
+    pub fn node_of(&self, own: &End, other: &End) -> Option<usize> {
+        self.enforcing(own, other).map(|(node, _)| node)
+    }
+
+    /// Name of a node, by [`End`]'s index.
+    #[must_use]
+    pub fn node_name(&self, node: usize) -> Option<&str> {
+        self.names.iter().find(|(_, index)| **index == node).map(|(name, _)| name.as_str())
     }
 
     pub(super) fn side_answer(&self, own: &End, other: &End, judged: &SideJudged) -> SideAnswer {
-        let SideJudged { verdict, reason, proxy: _, policy, rule, match_type, peer } = *judged;
-        let node = self.enforcing(own, other).and_then(|(node, _)| self.nodes.get(node));
-        let by = node.and_then(|node| node.state.author(policy, rule)).into_iter().collect();
+        let SideJudged { verdict, reason, proxy: _, policy: _, rule: _, match_type, peer } = *judged;
+        let by = self.author(own, other, judged).into_iter().collect();
         let endpoint = match own {
             End::Endpoint { pod, .. } => Some(pod.clone()),
             End::Node { .. }

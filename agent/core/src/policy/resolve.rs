@@ -151,7 +151,7 @@ fn peers<'a>(
 
 /// Whether a selector selects an identity; in Cilium 1.19 groups of prefixes by label are not looked for outside
 /// the cluster alone, so that `NotIn` also selects pods and nodes (policy semantics 15 row 4).
-fn is_selected(selector: &Selector, labels: &LabelSet, dialect: Dialect) -> bool {
+pub(crate) fn is_selected(selector: &Selector, labels: &LabelSet, dialect: Dialect) -> bool {
     match selector {
         Selector::Group { which, except } if dialect == Dialect::Cilium119 => {
             which.selects(labels) && !except.iter().any(|prefix| labels.has_prefix(prefix))
@@ -166,7 +166,12 @@ fn is_selected(selector: &Selector, labels: &LabelSet, dialect: Dialect) -> bool
 
 /// Whether a rule for prefixes also lets in every pod of the policy's namespace, as a NetworkPolicy's `ipBlock`
 /// does at ingress in Cilium 1.19 (policy semantics 15 row 1).
-fn opens_namespace(policy: &PolicyId, rule: &Rule, selectors: &[Selector], dialect: Dialect) -> bool {
+pub(crate) fn opens_namespace(
+    policy: &PolicyId,
+    rule: &Rule,
+    selectors: &[Selector],
+    dialect: Dialect,
+) -> bool {
     dialect == Dialect::Cilium119
         && policy.kind == "NetworkPolicy"
         && rule.direction == Direction::Ingress
@@ -175,7 +180,7 @@ fn opens_namespace(policy: &PolicyId, rule: &Rule, selectors: &[Selector], diale
 
 /// Selectors for the backends of services: by label where the service selects, by address where its
 /// endpoints are given by hand (policy semantics 2.9).
-fn service_selectors(world: &World, references: &[ServiceReference]) -> Vec<Selector> {
+pub(crate) fn service_selectors(world: &World, references: &[ServiceReference]) -> Vec<Selector> {
     let mut selectors = Vec::new();
     for reference in references {
         for (name, service) in &world.services {
