@@ -4,12 +4,14 @@
 //! | --- | --- | --- |
 //! | read | a line -> a question | `line` |
 //! | answer | a question -> a verdict, by the engine | [`answer_lines`] |
+//! | name | a verdict -> everybody who decided | `deciding` |
 //! | write | a verdict -> JSON, kept where it comes up again | `answer` |
 //!
 //! What makes it fast: a line's texts are borrowed, parties are looked up once, and of a verdict only the
-//! identifier is written anew, since a cluster has far fewer pairs of deciding rules than flows.
+//! question is written anew, since a cluster has far fewer pairs of deciding rules than flows.
 
 pub mod answer;
+mod deciding;
 mod line;
 mod names;
 #[cfg(test)]
@@ -22,11 +24,12 @@ use std::io::{self, BufReader, Read, Write};
 
 use egret_core::Protocol;
 use egret_core::judge::{Cluster, End, Party, Question, SideJudged, SideVerdict};
-use egret_shared::DropReason;
+use egret_shared::{Direction, DropReason};
 
 use crate::case::PolicyLocations;
 use crate::input::{LONGEST_LINE, LineRead, read_line};
 use answer::Rendered;
+use deciding::{Asked, Deciding};
 use line::{Id, Line};
 
 /// Parties and verdicts that are remembered; beyond, all are forgotten, so that memory stays bounded.
@@ -53,8 +56,7 @@ pub fn answer_lines(
     mut input: BufReader<impl Read>,
     mut output: impl Write,
 ) -> io::Result<Counts> {
-    let mut desk =
-        Desk { cluster, locations, parties: HashMap::new(), ends: Vec::new(), known: HashMap::new() };
+    let mut desk = Desk::new(cluster, locations);
     let (mut line, mut out) = (Vec::new(), Vec::new());
     let mut counts = Counts::default();
     loop {
@@ -93,7 +95,8 @@ struct Desk<'a> {
     parties: HashMap<Box<str>, usize>,
     /// Parties, or why there is none.
     ends: Vec<Result<End, String>>,
-    /// What stands behind the identifier, by what decided.
+    deciding: Deciding<'a>,
+    /// What stands behind the question, by what decided.
     known: HashMap<Deciders, Vec<u8>>,
 }
 
@@ -107,7 +110,8 @@ struct Decider {
     verdict: SideVerdict,
     reason: Option<DropReason>,
     policy: u32,
-    rule: u32,
+    /// The list of those who decided.
+    by: u32,
 }
 
 /// A line without answer.
@@ -118,7 +122,12 @@ struct Bad {
 
 // === impl Desk ===
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    fn new(cluster: &'a Cluster, locations: &'a PolicyLocations) -> Self {
+        let (parties, ends, known) = (HashMap::new(), Vec::new(), HashMap::new());
+        Self { cluster, locations, parties, ends, deciding: Deciding::new(cluster), known }
+    }
+
     fn answer(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Bad> {
         let line: Line<'_> = serde_json::from_slice(text).map_err(|error| Bad::unreadable(text, &error))?;
         let answered = self.judge(&line, out);
@@ -130,28 +139,35 @@ impl Desk<'_> {
         if self.ends.len() + 2 > REMEMBERED {
             self.parties.clear();
             self.ends.clear();
+            self.deciding = Deciding::new(self.cluster);
         }
-        let (from, to) = (self.party(&line.from), self.party(&line.to));
-        let (from, to) = (self.ends[from].as_ref()?, self.ends[to].as_ref()?);
+        let places = (self.party(&line.from), self.party(&line.to));
+        let (from, to) = (self.ends[places.0].as_ref()?, self.ends[places.1].as_ref()?);
         let layer7 = line.layer7()?;
         let is_one = |end: &End| end.stands_for_itself() && !end.depends_on_family();
         if layer7.is_some() || !is_one(from) || !is_one(to) {
             let question = Question { layer7, ..question(protocol, port) };
             let answer = self.cluster.answer(from, to, &question).map_err(|error| error.to_string())?;
-            line.id.write(out);
-            Rendered::new(&answer, self.locations).write_behind_id(out);
+            line.write_question((protocol, port), out);
+            Rendered::new(&answer, self.locations).write_behind_question(out);
             return Ok(());
         }
         let judged = self.cluster.judge(from, to, protocol, port);
-        let deciders = [Decider::of(from, &judged.egress), Decider::of(to, &judged.ingress)];
-        line.id.write(out);
+        let traffic = (protocol, port);
+        let egress = Asked { own: (places.0, from), other: to, direction: Direction::Egress, traffic };
+        let ingress = Asked { own: (places.1, to), other: from, direction: Direction::Ingress, traffic };
+        let deciders = [
+            Decider::of(from, &judged.egress, self.deciding.list(&egress, &judged.egress)),
+            Decider::of(to, &judged.ingress, self.deciding.list(&ingress, &judged.ingress)),
+        ];
+        line.write_question((protocol, port), out);
         if let Some(known) = self.known.get(&deciders) {
             out.extend_from_slice(known);
             return Ok(());
         }
         let start = out.len();
         let answer = self.cluster.describe(from, to, &judged, &question(protocol, port), port);
-        Rendered::new(&answer, self.locations).write_behind_id(out);
+        Rendered::new(&answer, self.locations).write_behind_question(out);
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
@@ -182,9 +198,9 @@ fn question(protocol: Protocol, port: u16) -> Question {
 // === impl Decider ===
 
 impl Decider {
-    fn of(end: &End, side: &SideJudged) -> Self {
-        let SideJudged { verdict, reason, proxy: _, policy, rule, match_type: _, peer: _ } = *side;
-        Self { node: end.node(), verdict, reason, policy, rule }
+    fn of(end: &End, side: &SideJudged, by: u32) -> Self {
+        let SideJudged { verdict, reason, proxy: _, policy, rule: _, match_type: _, peer: _ } = *side;
+        Self { node: end.node(), verdict, reason, policy, by }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::workload::workload;
 pub enum Recorded {
     /// Somebody opened a connection.
     Flow(Seen),
-    /// A reply, or what has no protocol that policies judge.
+    /// A reply, what has no protocol that policies judge, or a line that `egret verdict` could not answer.
     Skipped,
 }
 
@@ -168,6 +168,8 @@ fn line(text: &str) -> Result<Recorded, String> {
     } else if is("from") || is("to") {
         let line = OwnLine::deserialize(&value).map_err(|error| format!("not a flow: {error}"))?;
         return own(&line).map(Recorded::Flow);
+    } else if is("id") && is("error") {
+        return Ok(Recorded::Skipped);
     } else if is("IP") {
         Flow::deserialize(&value).map_err(|error| format!("not a Hubble flow: {error}"))?
     } else {
@@ -185,7 +187,9 @@ fn own(line: &OwnLine) -> Result<Seen, String> {
     Ok(Seen {
         from: party(&line.from)?,
         to: party(&line.to)?,
-        protocol: Protocol::parse(word).ok_or_else(|| format!("`{word}` is no protocol"))?,
+        protocol: Protocol::parse(word)
+            .or_else(|| Protocol::parse_extended(word))
+            .ok_or_else(|| format!("`{word}` is no protocol"))?,
         port: line.icmp_type.unwrap_or(line.port),
     })
 }

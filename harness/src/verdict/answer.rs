@@ -153,11 +153,11 @@ impl Rendered {
         Some(format!("the {direction} proxy: {verdict} by {}", by.join(", ")))
     }
 
-    /// Ends a line that an identifier began.
-    pub(super) fn write_behind_id(&self, out: &mut Vec<u8>) {
+    /// Ends a line that a question began.
+    pub(super) fn write_behind_question(&self, out: &mut Vec<u8>) {
         let start = out.len();
         serde_json::to_writer(&mut *out, self).expect("plain structs of text always serialise");
-        // The object's own brace is the comma behind the identifier.
+        // The object's own brace is the comma behind the question.
         out[start] = b',';
         out.push(b'\n');
     }
@@ -225,6 +225,12 @@ impl By {
             }
         }
     }
+}
+
+/// A key's bytes and a number behind them.
+pub(super) fn write_number(key: &[u8], number: u16, out: &mut Vec<u8>) {
+    out.extend_from_slice(key);
+    serde_json::to_writer(out, &number).expect("numbers always serialise");
 }
 
 /// A text as JSON.

@@ -81,11 +81,16 @@ impl Line<'_> {
     pub(super) fn traffic(&self) -> Result<(Protocol, u16), String> {
         let word = self.protocol.as_ref().map_or("TCP", |text| &text.0);
         let protocol = Protocol::parse(word)
+            .or_else(|| Protocol::parse_extended(word))
             .ok_or_else(|| format!("`{word}` is no protocol; there are TCP, UDP, SCTP, ICMP and ICMPv6"))?;
         let echo_request = match protocol {
             Protocol::Icmp => 8,
             Protocol::Icmpv6 => 128,
-            Protocol::Tcp | Protocol::Udp | Protocol::Sctp | Protocol::Other(_) => {
+            Protocol::Other(_) => match (self.port, self.icmp_type) {
+                (None, None) => return Ok((protocol, 0)),
+                (Some(_), _) | (_, Some(_)) => return Err(format!("{protocol} has neither ports nor types")),
+            },
+            Protocol::Tcp | Protocol::Udp | Protocol::Sctp => {
                 return match (self.port, self.icmp_type) {
                     (Some(port), None) => Ok((protocol, port)),
                     (None, _) => Err("`port` is missing".to_owned()),
@@ -97,6 +102,22 @@ impl Line<'_> {
             None => Ok((protocol, u16::from(self.icmp_type.unwrap_or(echo_request)))),
             Some(_) => Err(format!("`port` means nothing for {protocol}: give `icmp_type`")),
         }
+    }
+
+    /// Begins a line of output with the question, so that it can be asked again.
+    pub(super) fn write_question(&self, (protocol, port): (Protocol, u16), out: &mut Vec<u8>) {
+        self.id.write(out);
+        out.extend_from_slice(b",\"from\":");
+        answer::write_text(&self.from, out);
+        out.extend_from_slice(b",\"to\":");
+        answer::write_text(&self.to, out);
+        match protocol {
+            Protocol::Icmp | Protocol::Icmpv6 => answer::write_number(b",\"icmp_type\":", port, out),
+            Protocol::Tcp | Protocol::Udp | Protocol::Sctp => answer::write_number(b",\"port\":", port, out),
+            Protocol::Other(_) => {}
+        }
+        out.extend_from_slice(b",\"protocol\":");
+        answer::write_text(self.protocol.as_ref().map_or("TCP", |text| &text.0), out);
     }
 
     /// What a proxy would see.

@@ -8,6 +8,7 @@ use rstest::rstest;
 
 use super::{Counts, answer_lines};
 use crate::cluster::{Cluster, of_sources};
+use crate::diff::read_record;
 use crate::source::Source;
 
 const CLUSTER: &str = "\
@@ -115,4 +116,36 @@ fn identifiers_come_back_as_they_were() {
     let (out, _) = answers(r#"{"id":"a\"\u00e9","from":"a","to":"b","port":80}"#);
     let out: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(out["id"], "a\"\u{e9}");
+}
+
+/// Another policy says the same: both are named.
+#[test]
+fn everybody_who_decides_is_named() {
+    let again = CLUSTER.rsplit_once("---").unwrap().1.replace("name: p", "name: q");
+    let source = Source::new("all.yaml", format!("{CLUSTER}---{again}"));
+    let cluster = of_sources(&[source], None).unwrap();
+    let compiled = judge::Cluster::new(&cluster.desired, &Names::default());
+    for (from, rule) in [("a", "ingress[0].toPorts[0]"), ("world", "ingressDeny[0]")] {
+        // Twice, so that what is remembered is also seen.
+        let line = format!("{{\"from\":\"{from}\",\"to\":\"b\",\"port\":80}}\n").repeat(2);
+        let mut out = Vec::new();
+        answer_lines(&compiled, &cluster.policies, BufReader::new(line.as_bytes()), &mut out).unwrap();
+        for line in std::str::from_utf8(&out).unwrap().lines() {
+            let answer: serde_json::Value = serde_json::from_str(line).unwrap();
+            let by = answer["ingress"]["by"].as_array().unwrap();
+            let named: Vec<_> = by.iter().map(|by| (&by["name"], &by["rule"])).collect();
+            assert_eq!(named, [(&"p".into(), &rule.into()), (&"q".into(), &rule.into())]);
+        }
+    }
+}
+
+/// What comes out is a record that `egret diff --flows` reads.
+#[test]
+fn answers_are_a_record() {
+    let lines = "{\"id\":\"\\u00e9\",\"from\":\"a\",\"to\":\"b\",\"port\":80,\"protocol\":\"UDP\"}\n\
+                 {\"from\":\"world\",\"to\":\"b\",\"protocol\":\"ICMPv6\",\"icmp_type\":3}\n\
+                 {\"from\":\"a\",\"to\":\"b\",\"protocol\":\"GRE\"}\nnonsense\n";
+    let (out, _) = answers(lines);
+    let asked = lines.replace("nonsense", "{\"id\":null,\"error\":\"\"}");
+    assert_eq!(read_record(&out).unwrap(), read_record(&asked).unwrap());
 }
