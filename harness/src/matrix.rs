@@ -108,21 +108,12 @@ pub fn page(cluster: &Cluster, places: &PolicyLocations, wanted: &Wanted) -> Pag
     let mut shown = Vec::new();
     let mut parties = Vec::new();
     for (place, who) in matrix.parties().enumerate() {
-        let by = |filters: &[Filter]| -> Vec<&ObjectName> {
-            who.pods().iter().filter(|pod| filters.iter().any(|filter| filter.takes_pod(pod))).collect()
-        };
-        let takes = |filters: &[Filter]| {
-            filters.is_empty()
-                || !by(filters).is_empty()
-                || (who.pods().is_empty() && filters.iter().any(|filter| filter.0 == who.to_string()))
-        };
-        let (sends, receives) = (takes(&wanted.from), takes(&wanted.to));
-        if sends || receives {
+        for ((sends, receives), pods) in roles(who, wanted) {
             shown.push(place);
             parties.push(Party {
                 number: shown.len(),
-                name: name(who, cluster),
-                pods: who.pods().iter().map(ToString::to_string).collect(),
+                name: name(who, &pods, cluster),
+                pods: pods.iter().map(ToString::to_string).collect(),
                 sends,
                 receives,
             });
@@ -132,6 +123,10 @@ pub fn page(cluster: &Cluster, places: &PolicyLocations, wanted: &Wanted) -> Pag
     let mut pairs = Vec::new();
     for (from, source) in shown.iter().zip(&parties).filter(|(_, party)| party.sends) {
         for (to, target) in shown.iter().zip(&parties).filter(|(_, party)| party.receives) {
+            // A pod that is left alone of a party is not asked about itself.
+            if source.number == target.number && source.pods.len() == 1 {
+                continue;
+            }
             let cells =
                 (0..traffic.len()).filter_map(|at| Some((traffic.get(at)?, matrix.cell(*from, *to, at)?)));
             let flows: Vec<Flow> = cells.map(|(traffic, cell)| names.flow(traffic, cell)).collect();
@@ -161,10 +156,30 @@ pub fn parse_traffic(text: &str) -> Result<Traffic, String> {
     Ok((protocol, port))
 }
 
-/// The party's workloads, or the word for what is no pod.
-fn name(who: &Who, cluster: &Cluster) -> String {
-    let mut workloads: BTreeMap<ObjectName, usize> = BTreeMap::new();
+/// A party's pods by what the filters make of them, whether they send and whether they receive; those that do
+/// neither are left out. What is no pod is one part without pods.
+fn roles<'a>(who: &'a Who, wanted: &Wanted) -> Vec<((bool, bool), Vec<&'a ObjectName>)> {
+    let takes =
+        |filters: &[Filter], takes: &dyn Fn(&Filter) -> bool| filters.is_empty() || filters.iter().any(takes);
+    let role = |is: &dyn Fn(&Filter) -> bool| (takes(&wanted.from, is), takes(&wanted.to, is));
+    let mut parts: BTreeMap<(bool, bool), Vec<&ObjectName>> = BTreeMap::new();
     for pod in who.pods() {
+        parts.entry(role(&|filter| filter.takes_pod(pod))).or_default().push(pod);
+    }
+    if who.pods().is_empty() {
+        let word = who.to_string();
+        parts.insert(role(&|filter| filter.0 == word), Vec::new());
+    }
+    parts.remove(&(false, false));
+    let mut parts: Vec<_> = parts.into_iter().collect();
+    parts.sort_by(|(_, one), (_, other)| one.cmp(other));
+    parts
+}
+
+/// The workloads of a party's pods, or the word for what is no pod.
+fn name(who: &Who, pods: &[&ObjectName], cluster: &Cluster) -> String {
+    let mut workloads: BTreeMap<ObjectName, usize> = BTreeMap::new();
+    for pod in pods.iter().copied() {
         *workloads.entry(workload(pod, cluster.desired().world.pods.get(pod))).or_default() += 1;
     }
     if workloads.is_empty() {

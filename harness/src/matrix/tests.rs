@@ -57,6 +57,23 @@ fn a_table_for_people_with_reasons() {
     insta::assert_snapshot!(shown(&wanted).text(true));
 }
 
+/// Pods that nobody can tell apart are told apart by the filters.
+#[test]
+fn filters_choose_pods_and_not_parties() {
+    let wanted = Wanted {
+        traffic: vec![(Protocol::Tcp, 5432)],
+        from: vec![Filter::new("data/db-0")],
+        to: vec![Filter::new("data/db-1"), Filter::new("data/db-2")],
+    };
+    let found = shown(&wanted);
+    let parties: Vec<_> = found.parties.iter().map(|party| (party.name.as_str(), party.sends)).collect();
+    assert_eq!(parties, [("data/db", true), ("data/db ×2", false)]);
+    assert_eq!(found.pairs.len(), 1);
+    let itself =
+        Wanted { from: vec![Filter::new("data/db-0")], to: vec![Filter::new("data/db-0")], ..wanted };
+    assert!(shown(&itself).pairs.is_empty());
+}
+
 #[test]
 fn a_table_in_markdown() {
     insta::assert_snapshot!(shown(&Wanted::default()).markdown());
