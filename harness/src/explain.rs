@@ -8,9 +8,13 @@
 //! | conditions of rules against a flow | `condition` |
 //! | one direction: who selects, who matched, who nearly did | `side` |
 //! | conditions in words | `words` |
+//! | one change, made | `edit` |
+//! | changes that turn the verdict over | `flip` |
 //! | the chain as text | `text` |
 
 mod condition;
+mod edit;
+mod flip;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -20,7 +24,8 @@ mod words;
 pub(crate) use words::{is_named, requirement, service};
 
 use egret_core::Protocol;
-use egret_core::judge::{self, End, Question, Unanswerable};
+use egret_core::fqdn::Names;
+use egret_core::judge::{self, Answer, End, Question, Unanswerable};
 use egret_shared::Direction;
 use serde::Serialize;
 
@@ -46,8 +51,8 @@ pub struct Explanation {
     /// At the endpoint that it is for.
     #[serde(rename = "ingressRules")]
     ingress: Side,
-    /// The one change that would turn the verdict over.
-    flip: String,
+    /// Changes each of which turns the verdict over; every one was made, and the cluster judged again.
+    flips: Vec<String>,
 }
 
 /// A party as policies see it.
@@ -70,6 +75,16 @@ struct Flow {
     port: u16,
 }
 
+/// One answer with both of its ends looked at.
+struct Looked {
+    answer: Answer,
+    from: End,
+    to: End,
+    flow: Flow,
+    egress: Side,
+    ingress: Side,
+}
+
 /// Explains one answer.
 ///
 /// # Errors
@@ -77,8 +92,36 @@ struct Flow {
 pub fn explain(
     cluster: &Cluster,
     compiled: &judge::Cluster,
+    names: &Names,
     question: &Question,
 ) -> Result<Explanation, Unanswerable> {
+    let looked = look(cluster, compiled, question)?;
+    let flips = looked.edits(cluster, names, question).iter().map(ToString::to_string).collect();
+    let Looked { answer, from, to, flow: _, egress, ingress } = looked;
+    let Question { from: asking, to: asked, protocol, port, layer7: _ } = question;
+    Ok(Explanation {
+        question: format!("{asking} -> {asked}:{port}/{protocol}"),
+        verdict: Rendered::new(&answer, &cluster.policies),
+        from: Party::new(cluster, compiled, &from, answer.ingress.peer),
+        to: Party::new(cluster, compiled, &to, answer.egress.peer),
+        egress,
+        ingress,
+        flips,
+    })
+}
+
+/// The changes that turn a verdict over.
+#[cfg(test)]
+fn edits(
+    cluster: &Cluster,
+    compiled: &judge::Cluster,
+    names: &Names,
+    question: &Question,
+) -> Result<Vec<edit::Edit>, Unanswerable> {
+    Ok(look(cluster, compiled, question)?.edits(cluster, names, question))
+}
+
+fn look(cluster: &Cluster, compiled: &judge::Cluster, question: &Question) -> Result<Looked, Unanswerable> {
     let answer = compiled.ask(question)?;
     let chosen = answer.service.as_ref().and_then(|service| service.chosen);
     let (to, port) = match chosen {
@@ -93,17 +136,25 @@ pub fn explain(
     let flow = Flow { protocol: question.protocol, port };
     let egress = Side::new(cluster, compiled, (&from, &to), &answer.egress, Direction::Egress, &flow);
     let ingress = Side::new(cluster, compiled, (&to, &from), &answer.ingress, Direction::Ingress, &flow);
-    let flip = side::flip(&answer, &egress, &ingress);
-    let Question { from: asking, to: asked, protocol, port, layer7: _ } = question;
-    Ok(Explanation {
-        question: format!("{asking} -> {asked}:{port}/{protocol}"),
-        verdict: Rendered::new(&answer, &cluster.policies),
-        from: Party::new(cluster, compiled, &from, answer.ingress.peer),
-        to: Party::new(cluster, compiled, &to, answer.egress.peer),
-        egress,
-        ingress,
-        flip,
-    })
+    Ok(Looked { answer, from, to, flow, egress, ingress })
+}
+
+// === impl Looked ===
+
+impl Looked {
+    fn edits(&self, cluster: &Cluster, names: &Names, question: &Question) -> Vec<edit::Edit> {
+        let Self { answer, from, to, flow, egress, ingress } = self;
+        let around = flip::Around {
+            desired: &cluster.desired,
+            names,
+            question,
+            answer,
+            ends: [from, to],
+            sides: [egress, ingress],
+            flow,
+        };
+        around.flips()
+    }
 }
 
 // === impl Party ===

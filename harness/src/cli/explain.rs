@@ -31,8 +31,20 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
     /// The name that a DNS query asks for
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["http", "sni"])]
     dns: Option<String>,
+    /// The request that the client sends: `GET /path`
+    #[arg(long, value_name = "METHOD PATH", conflicts_with = "sni")]
+    http: Option<String>,
+    /// The request's host
+    #[arg(long, value_name = "HOST", requires = "http")]
+    host: Option<String>,
+    /// One of the request's headers; may be given several times
+    #[arg(long, value_name = "NAME: VALUE", requires = "http")]
+    header: Vec<String>,
+    /// The server name of a TLS handshake
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
     /// Text for people, or JSON
     #[arg(long, value_enum, default_value_t)]
     format: TableFormat,
@@ -47,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
         None => Names::default(),
     };
     let compiled = judge::Cluster::new(&cluster.desired, &names);
-    let explanation = explain(&cluster, &compiled, &question)
+    let explanation = explain(&cluster, &compiled, &names, &question)
         .map_err(|unanswerable| Error::Question(unanswerable.to_string()))?;
     super::print(&match arguments.format {
         TableFormat::Text => explanation.to_string(),
@@ -67,8 +79,31 @@ fn question(arguments: &Arguments, world: &World) -> Result<Question, String> {
         None => only_port(&to, world)
             .ok_or_else(|| format!("`{}` needs a port: `{}:80`", arguments.to, arguments.to))?,
     };
-    let layer7 = arguments.dns.clone().map(Layer7::Dns);
+    let layer7 = layer7(arguments)?;
     Ok(Question { from: party(&arguments.from)?, to, protocol, port, layer7 })
+}
+
+/// What a proxy would see.
+fn layer7(arguments: &Arguments) -> Result<Option<Layer7>, String> {
+    let Arguments { dns, http, host, header, sni, .. } = arguments;
+    let Some(http) = http else {
+        let dns = dns.clone().map(Layer7::Dns);
+        return Ok(dns.or_else(|| sni.clone().map(Layer7::ServerName)));
+    };
+    let (method, path) = http
+        .split_once(' ')
+        .ok_or_else(|| format!("`{http}` is no request: write the method and the path, as `GET /`"))?;
+    let headers = header.iter().map(|text| {
+        let (name, value) =
+            text.split_once(':').ok_or_else(|| format!("`{text}` is no header: write `name: value`"))?;
+        Ok((name.trim().to_owned(), value.trim().to_owned()))
+    });
+    Ok(Some(Layer7::Http {
+        method: method.to_owned(),
+        path: path.trim().to_owned(),
+        host: host.clone().unwrap_or_default(),
+        headers: headers.collect::<Result<_, String>>()?,
+    }))
 }
 
 /// A party and the text of its port; an IPv6 address with a port stands in brackets.

@@ -3,7 +3,7 @@
 use egret_core::identity::LabelSet;
 use egret_core::judge::End;
 use egret_core::rule::{Peers, PortMatch, PortRule, Ports, Rule};
-use egret_core::selector::Selector;
+use egret_core::selector::{Requirement, Selector};
 use egret_core::world::{Pod, Service, World};
 use egret_core::{ObjectName, Protocol};
 
@@ -21,35 +21,62 @@ pub(super) struct Around<'a> {
     pub(super) receiver: Option<&'a Pod>,
 }
 
-/// A rule's closest item: its path, and how its conditions fare.
+/// What would make a failed condition hold.
+#[derive(Clone, Debug)]
+pub(super) enum Fix {
+    /// A requirement of one of the rule's selectors of labels, by their places.
+    Label { requirement: Requirement, selector: usize, index: usize },
+    /// The address among the rule's prefixes.
+    Prefix,
+    /// The peer's entity among the rule's.
+    Entity,
+    /// The port among the item's.
+    Port,
+}
+
+/// A part of a rule: its path, and how its conditions fare.
 pub(super) struct Closest {
     pub(super) path: String,
     pub(super) fared: Fared,
 }
 
 /// How conditions fare.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Fared {
     /// How many hold.
     pub(super) held: usize,
     /// Those that fail, in words.
     pub(super) failed: Vec<String>,
+    /// What would make those hold, where that is known.
+    pub(super) fixes: Vec<Fix>,
 }
 
 impl Around<'_> {
-    /// Compares a rule, and gives what comes closest of its peers and ports.
-    pub(super) fn compare(&self, rule: &Rule) -> Closest {
+    /// Compares a rule, and gives every item of it that matches, or what comes closest of its peers and ports.
+    pub(super) fn compare(&self, rule: &Rule) -> Vec<Closest> {
         let peers = self.peers(&rule.peers);
-        let (path, ports) = match &rule.ports {
-            Ports::Any => (rule.path.clone(), Fared::default()),
-            Ports::Listed(ports) => {
-                let compared = ports.iter().map(|port| (port.path.clone(), self.port(port)));
-                compared
-                    .min_by_key(|(_, fared)| fared.failed.len())
-                    .unwrap_or_else(|| (rule.path.clone(), Fared::failing("its ports match nothing")))
-            }
+        let Ports::Listed(ports) = &rule.ports else {
+            return vec![Closest { path: rule.path.clone(), fared: peers }];
         };
-        Closest { path, fared: peers.and(ports) }
+        let mut items: Vec<Closest> = Vec::new();
+        for port in ports {
+            let fared = peers.clone().and(self.port(port));
+            let worse = |known: &Closest| known.fared.failed.len() > fared.failed.len();
+            match items.iter_mut().find(|known| known.path == port.path) {
+                Some(known) if worse(known) => known.fared = fared,
+                Some(_) => {}
+                None => items.push(Closest { path: port.path.clone(), fared }),
+            }
+        }
+        if items.iter().any(|item| item.fared.failed.is_empty()) {
+            items.retain(|item| item.fared.failed.is_empty());
+            return items;
+        }
+        let closest = items.into_iter().min_by_key(|item| item.fared.failed.len());
+        vec![closest.unwrap_or_else(|| {
+            let fared = peers.and(Fared::failing("its ports match nothing"));
+            Closest { path: rule.path.clone(), fared }
+        })]
     }
 
     /// How the peer fares that comes closest.
@@ -58,7 +85,8 @@ impl Around<'_> {
             Peers::Any => Fared::default(),
             Peers::Selected(selectors) => selectors
                 .iter()
-                .map(|selector| self.selector(selector))
+                .enumerate()
+                .map(|(place, selector)| self.selector(selector, place, selectors))
                 .min_by_key(|fared| fared.failed.len())
                 .unwrap_or_else(|| Fared::failing("its peers match nobody")),
             Peers::Services(references) => {
@@ -86,14 +114,17 @@ impl Around<'_> {
         own.is_some_and(|own| backends.any(|(address, _)| own.contains(&address)))
     }
 
-    fn selector(&self, selector: &Selector) -> Fared {
+    /// How a selector fares; a rule's other selectors say whether one more of another sort may stand beside them.
+    fn selector(&self, selector: &Selector, place: usize, all: &[Selector]) -> Fared {
         let holds = selector.selects(self.peer);
         match selector {
             Selector::Labels(labels) => labels
                 .requirements
                 .iter()
-                .map(|requirement| {
-                    Fared::of(requirement.holds(self.peer), || {
+                .enumerate()
+                .map(|(index, requirement)| {
+                    let fix = || Fix::Label { requirement: requirement.clone(), selector: place, index };
+                    Fared::mending(requirement.holds(self.peer), fix, || {
                         let mut values = self.peer.values(requirement.source, &requirement.key);
                         let has = match values.next() {
                             None => "has no such label".to_owned(),
@@ -104,13 +135,16 @@ impl Around<'_> {
                 })
                 .fold(Fared::default(), Fared::and),
             Selector::Prefix { prefix, except } => {
-                Fared::of(holds, || match except.iter().find(|cut| self.peer.has_prefix(cut)) {
+                let failure = || match except.iter().find(|cut| self.peer.has_prefix(cut)) {
                     Some(cut) => format!("the peer is in the exception `{cut}` of `{prefix}`"),
                     None => format!("the peer is not in `{prefix}`"),
-                })
+                };
+                let alone = all.iter().all(|other| matches!(other, Selector::Prefix { .. }));
+                if alone { Fared::mending(holds, || Fix::Prefix, failure) } else { Fared::of(holds, failure) }
             }
             Selector::Entity(entity) => {
-                Fared::of(holds, || format!("the peer is not of the entity `{}`", entity.word()))
+                let fix = || Fix::Entity;
+                Fared::mending(holds, fix, || format!("the peer is not of the entity `{}`", entity.word()))
             }
             Selector::Group { which, except } => {
                 Fared::of(holds, || match except.iter().find(|cut| self.peer.has_prefix(cut)) {
@@ -136,13 +170,17 @@ impl Around<'_> {
         };
         transport.and(match &port.port {
             PortMatch::Every => Fared::default(),
-            PortMatch::Range(first, last) => Fared::of((first..=last).contains(&number), || {
-                if first == last {
-                    format!("the {word} must be {first} and is {number}")
-                } else {
-                    format!("the {word} must lie between {first} and {last} and is {number}")
-                }
-            }),
+            PortMatch::Range(first, last) => Fared::mending(
+                (first..=last).contains(&number),
+                || Fix::Port,
+                || {
+                    if first == last {
+                        format!("the {word} must be {first} and is {number}")
+                    } else {
+                        format!("the {word} must lie between {first} and {last} and is {number}")
+                    }
+                },
+            ),
             PortMatch::Named(name) => {
                 let has = self.receiver.is_some_and(|pod| {
                     pod.serves.iter().any(|serve| {
@@ -151,7 +189,11 @@ impl Around<'_> {
                             && serve.port == *number
                     })
                 });
-                Fared::of(has, || format!("the receiver does not call its port {number} `{name}`"))
+                Fared::mending(
+                    has,
+                    || Fix::Port,
+                    || format!("the receiver does not call its port {number} `{name}`"),
+                )
             }
         })
     }
@@ -162,7 +204,17 @@ impl Around<'_> {
 impl Fared {
     /// One condition.
     fn of(holds: bool, failure: impl FnOnce() -> String) -> Self {
-        if holds { Self { held: 1, failed: Vec::new() } } else { Self { held: 0, failed: vec![failure()] } }
+        if holds {
+            Self { held: 1, ..Self::default() }
+        } else {
+            Self { failed: vec![failure()], ..Self::default() }
+        }
+    }
+
+    /// One condition that something would make hold.
+    fn mending(holds: bool, fix: impl FnOnce() -> Fix, failure: impl FnOnce() -> String) -> Self {
+        let fixes = if holds { Vec::new() } else { vec![fix()] };
+        Self { fixes, ..Self::of(holds, failure) }
     }
 
     /// A condition that nothing meets.
@@ -174,6 +226,7 @@ impl Fared {
     fn and(mut self, other: Self) -> Self {
         self.held += other.held;
         self.failed.extend(other.failed);
+        self.fixes.extend(other.fixes);
         self
     }
 }

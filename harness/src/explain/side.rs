@@ -1,14 +1,14 @@
 //! One direction of a flow: which policies select the endpoint, which rules matched, and which nearly did.
 
-use egret_core::identity::LabelSet;
-use egret_core::judge::{self, Answer, End, SideAnswer, SideVerdict};
+use egret_core::identity::relevant;
+use egret_core::judge::{self, End, SideAnswer};
 use egret_core::rule::{Effect, Enforcement, Rule};
 use egret_core::{Author, author::PolicyId};
-use egret_shared::{Direction, DropReason};
+use egret_shared::Direction;
 use serde::Serialize;
 
 use super::Flow;
-use super::condition::{Around, Closest, Fared};
+use super::condition::{Around, Closest, Fared, Fix};
 use crate::cluster::Cluster;
 use crate::source::Location;
 
@@ -32,6 +32,8 @@ pub(super) struct Side {
 /// A policy that selects the endpoint.
 #[derive(Debug, Serialize)]
 pub(super) struct Selecting {
+    #[serde(skip)]
+    pub(super) id: PolicyId,
     pub(super) policy: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) at: Option<String>,
@@ -42,6 +44,14 @@ pub(super) struct Selecting {
 /// One rule against the flow.
 #[derive(Debug, Serialize)]
 pub(super) struct Considered {
+    #[serde(skip)]
+    pub(super) id: PolicyId,
+    /// Path of the whole rule.
+    #[serde(skip)]
+    pub(super) rule_path: String,
+    /// What would make the failed conditions hold.
+    #[serde(skip)]
+    pub(super) fixes: Vec<Fix>,
     pub(super) policy: String,
     pub(super) rule: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,12 +94,26 @@ impl Side {
             rules: Vec::new(),
             quoted: answer.by.iter().flat_map(|author| quotes(cluster, author)).collect(),
         };
-        let End::Endpoint { node, state, .. } = own else { return side };
-        let Some(compiled) = compiled.state(*node) else { return side };
-        let labels = |identity| {
-            LabelSet::of_texts(compiled.labels.get(&identity).map(Vec::as_slice).unwrap_or_default())
+        let Some(node) = compiled.node_of(own, other) else { return side };
+        let peer = compiled.labels(node, answer.peer);
+        let subject = match own {
+            End::Endpoint { state, .. } => compiled.labels(node, state.identity),
+            End::Node { .. }
+            | End::Reserved(_)
+            | End::Outside { .. }
+            | End::Frontend { .. }
+            | End::Service(_) => {
+                let name = compiled.node_name(node).unwrap_or_default();
+                let Some(node) = cluster.desired.world.nodes.get(name) else { return side };
+                let labels = relevant::of_node(&node.labels);
+                let has_policy = cluster.desired.policies.values().flat_map(|policy| &policy.sections);
+                if !has_policy.into_iter().any(|section| section.subject.selects(&labels)) {
+                    return side;
+                }
+                side.endpoint = Some(format!("node {name}"));
+                labels
+            }
         };
-        let (subject, peer) = (labels(state.identity), labels(answer.peer));
         let world = &cluster.desired.world;
         let receiver = match direction {
             Direction::Ingress => answer.endpoint.as_ref(),
@@ -113,7 +137,9 @@ impl Side {
                 };
                 side.selects(cluster, id, default_deny);
                 for rule in section.rules.iter().filter(|rule| rule.direction == direction) {
-                    side.consider(cluster, id, rule, around.compare(rule), &answer.by);
+                    for item in around.compare(rule) {
+                        side.consider(cluster, (id, rule), item, &answer.by);
+                    }
                 }
             }
         }
@@ -127,16 +153,19 @@ impl Side {
             None => {
                 let author = Author::Rule { policy: id.clone(), path: String::new() };
                 let at = place(cluster, &author);
-                self.selected_by.push(Selecting { policy, at, default_deny });
+                self.selected_by.push(Selecting { id: id.clone(), policy, at, default_deny });
             }
         }
     }
 
-    fn consider(&mut self, cluster: &Cluster, id: &PolicyId, rule: &Rule, closest: Closest, by: &[Author]) {
-        let Closest { path, fared: Fared { held, failed } } = closest;
+    fn consider(&mut self, cluster: &Cluster, (id, rule): (&PolicyId, &Rule), item: Closest, by: &[Author]) {
+        let Closest { path, fared: Fared { held, failed, fixes } } = item;
         let author = Author::Rule { policy: id.clone(), path };
         let Author::Rule { path, .. } = &author else { return };
         self.rules.push(Considered {
+            id: id.clone(),
+            rule_path: rule.path.clone(),
+            fixes,
             policy: id.to_string(),
             rule: path.clone(),
             at: place(cluster, &author),
@@ -150,11 +179,6 @@ impl Side {
             failed,
             decides: by.contains(&author),
         });
-    }
-
-    /// The rule with this effect that all conditions but one hold for.
-    fn nearest(&self, effect: &str) -> Option<&Considered> {
-        self.rules.iter().find(|rule| rule.effect == effect && rule.nearly)
     }
 }
 
@@ -190,67 +214,4 @@ fn quote(at: &Location) -> Quote {
         lines.push("...".to_owned());
     }
     Quote { file: at.source.path.display().to_string(), line: at.line, lines }
-}
-
-/// The one change that would turn the verdict over.
-pub(super) fn flip(answer: &Answer, egress: &Side, ingress: &Side) -> String {
-    let sides = [("egress", &answer.egress, egress), ("ingress", &answer.ingress, ingress)];
-    if let Some(layer7) = answer.layer7.as_ref().filter(|layer7| !layer7.allowed) {
-        let by: Vec<_> = layer7.by.iter().map(ToString::to_string).collect();
-        return format!("list the request in the layer-7 rules of {}", by.join(", "));
-    }
-    let dropped: Vec<_> = sides.iter().filter(|(_, answer, _)| answer.reason.is_some()).collect();
-    let [(word, answer, side)] = dropped.as_slice() else {
-        if dropped.is_empty() {
-            return to_drop(&sides);
-        }
-        return "none: both directions drop it, so that one change opens only half of the way".to_owned();
-    };
-    match answer.reason {
-        Some(DropReason::NoBackend) => "a ready pod that the service's selector names".to_owned(),
-        Some(DropReason::PolicyDeny) => {
-            let by: Vec<_> = answer.by.iter().map(ToString::to_string).collect();
-            let allowed = side.rules.iter().find(|rule| rule.effect == "allow" && rule.matches);
-            match allowed {
-                Some(rule) => {
-                    format!("take {} away: {} {} allows it then", by.join(", "), rule.policy, rule.rule)
-                }
-                None => format!("take {} away, and allow it: no {word} rule does", by.join(", ")),
-            }
-        }
-        Some(_) => match side.nearest("allow") {
-            Some(rule) => format!("{} {}: {}", rule.policy, rule.rule, rule.failed.join(", ")),
-            None => format!("one more {word} rule that allows it: no rule is near"),
-        },
-        None => to_drop(&sides),
-    }
-}
-
-/// What would drop a flow that passes.
-fn to_drop(sides: &[(&str, &SideAnswer, &Side); 2]) -> String {
-    for (word, answer, side) in sides {
-        let allowing: Vec<_> =
-            side.rules.iter().filter(|rule| rule.effect == "allow" && rule.matches).collect();
-        let is_denying = side.selected_by.iter().any(|policy| policy.default_deny);
-        match (answer.verdict, allowing.as_slice()) {
-            (SideVerdict::Allowed | SideVerdict::Redirected, [only]) if is_denying && only.decides => {
-                return format!("take {} {} away: no other {word} rule allows it", only.policy, only.rule);
-            }
-            (
-                SideVerdict::Allowed
-                | SideVerdict::Redirected
-                | SideVerdict::Denied
-                | SideVerdict::Unenforced,
-                _,
-            ) => {}
-        }
-    }
-    let open = sides.iter().find(|(_, answer, _)| answer.endpoint.is_some());
-    match open {
-        Some((word, _, side)) => format!(
-            "a deny rule for {word} that matches it, in a policy that selects {}",
-            side.endpoint.as_deref().unwrap_or_default()
-        ),
-        None => "none: neither side has an endpoint whose policies could drop it".to_owned(),
-    }
 }

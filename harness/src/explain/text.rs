@@ -7,7 +7,7 @@ use super::{Explanation, Party};
 
 impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { question, verdict, from, to, egress, ingress, flip } = self;
+        let Self { question, verdict, from, to, egress, ingress, flips } = self;
         writeln!(f, "{question}: {}", verdict.summary())?;
         if let Some(service) = verdict.service_line() {
             writeln!(f, "\n{service}")?;
@@ -24,7 +24,11 @@ impl Display for Explanation {
         if let Some(layer7) = verdict.layer7_line() {
             writeln!(f, "\n{layer7}")?;
         }
-        writeln!(f, "\none change that would turn it over: {flip}")
+        if flips.is_empty() {
+            return writeln!(f, "\nno single change was found that turns it over");
+        }
+        writeln!(f, "\neach of these alone turns it over:")?;
+        flips.iter().try_for_each(|flip| writeln!(f, "  {flip}"))
     }
 }
 
