@@ -173,6 +173,13 @@ pub struct Step {
 pub enum StepEvent {
     /// The datapath's and the agents' time moves forward.
     Clock(Duration),
+    /// A node's link to all other nodes and to the Internet goes down or up.
+    Link {
+        /// The node.
+        node: String,
+        /// Whether it comes up.
+        up: bool,
+    },
 }
 
 /// One probe and what is expected of it.

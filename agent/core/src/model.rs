@@ -12,7 +12,7 @@ mod proxy;
 mod resolver;
 mod route;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -32,6 +32,8 @@ pub struct Model {
     nodes: BTreeMap<String, Node>,
     /// Nanoseconds.
     now: u64,
+    /// Nodes whose link to all others and to the Internet is down.
+    cut: BTreeSet<String>,
     /// Connections opened so far: each gets a port of its own.
     opened: u16,
 }
@@ -61,6 +63,15 @@ impl Model {
             if node.names.expire(self.now) {
                 node.compile(&self.desired, name);
             }
+        }
+    }
+
+    /// Takes a node's link to all others and to the Internet down, or up again.
+    pub fn set_link(&mut self, node: &str, up: bool) {
+        if up {
+            self.cut.remove(node);
+        } else {
+            self.cut.insert(node.into());
         }
     }
 

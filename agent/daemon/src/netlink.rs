@@ -108,6 +108,14 @@ impl Batch {
         self.push(RouteNetlinkMessage::SetLink(link), 0, format!("bring interface {index} up"))
     }
 
+    /// Takes an interface down; its routes and neighbours go with it, its addresses stay.
+    pub fn down(&mut self, index: u32) -> &mut Self {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        link.header.change_mask = LinkFlags::Up;
+        self.push(RouteNetlinkMessage::SetLink(link), 0, format!("take interface {index} down"))
+    }
+
     /// Deletes a link, both ends of a pair.
     pub fn delete_link(&mut self, index: u32) -> &mut Self {
         let mut link = LinkMessage::default();

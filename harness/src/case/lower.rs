@@ -231,9 +231,10 @@ fn requires(file: &CaseFile, steps: &[Step]) -> BTreeSet<Capability> {
     if steps.iter().any(|step| step.desired.world.nodes.len() > 1) {
         words.insert(Capability::Nodes);
     }
-    if steps.iter().any(|step| !step.events.is_empty()) {
-        words.insert(Capability::Clock);
-    }
+    words.extend(steps.iter().flat_map(|step| &step.events).map(|event| match event {
+        StepEvent::Clock(_) => Capability::Clock,
+        StepEvent::Link { .. } => Capability::Faults,
+    }));
     for step in steps {
         let world = &step.desired.world;
         let pods = world.pods.values().flat_map(|pod| &pod.serves);

@@ -86,7 +86,7 @@ impl Docker {
     pub const NAME: &'static str = "docker";
 
     /// What the subject can do: what the lab can.
-    pub const CAPABILITIES: [Capability; 8] = super::Lab::CAPABILITIES;
+    pub const CAPABILITIES: [Capability; 9] = super::Lab::CAPABILITIES;
 
     /// Containers for the Internet and the first node.
     ///

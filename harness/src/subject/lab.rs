@@ -51,9 +51,10 @@ impl Lab {
     pub const NAME: &'static str = "lab";
 
     /// What the lab can do.
-    pub const CAPABILITIES: [Capability; 8] = [
+    pub const CAPABILITIES: [Capability; 9] = [
         Capability::Cilium,
         Capability::Clock,
+        Capability::Faults,
         Capability::Fqdn,
         Capability::Icmp,
         Capability::L7Dns,

@@ -25,6 +25,7 @@ impl Model {
     /// What the model can do.
     pub const CAPABILITIES: [Capability; 11] = [
         Capability::Cilium,
+        Capability::Faults,
         Capability::Fqdn,
         Capability::L7Dns,
         Capability::L7Http,
@@ -67,6 +68,7 @@ impl Subject for Model {
         engine.apply(&step.desired);
         for event in &step.events {
             match event {
+                StepEvent::Link { node, up } => engine.set_link(node, *up),
                 StepEvent::Clock(duration) => {
                     engine.advance(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
                 }

@@ -148,6 +148,7 @@ impl Site {
     pub(super) async fn begin(&mut self, world: &World) -> Result<(), SubjectError> {
         let empty = Desired { world: world.clone(), ..Desired::default() };
         self.dropped.clear();
+        self.topology.mend(&self.world).map_err(failed::<AgentError>("bring the links up"))?;
         self.reconcile(world).await.map_err(failed::<SiteError>("bring up the world"))?;
         self.topology.apply(&empty).map_err(failed::<AgentError>("bring up the world"))?;
         for agent in self.topology.agents() {
@@ -172,6 +173,10 @@ impl Site {
             self.topology.apply(desired).map_err(failed::<AgentError>("bring the policies into force"))?;
         for event in events {
             match event {
+                StepEvent::Link { node, up } => self
+                    .topology
+                    .set_link(&self.world, node, *up)
+                    .map_err(failed::<AgentError>("change a link"))?,
                 StepEvent::Clock(duration) => {
                     let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
                     for agent in self.topology.agents() {

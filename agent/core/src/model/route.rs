@@ -155,6 +155,11 @@ impl Model {
     /// Takes a packet from the client's node to whoever has the server's address.
     fn deliver(&mut self, journey: &mut Journey, packet: Packet) {
         journey.packet = Some(packet);
+        if self.is_cut_between(packet.client, packet.server) {
+            // Both ends of a link that is down know it: whoever has no way left says so.
+            journey.arrival = Arrival::Nowhere;
+            return;
+        }
         let arrived = Arrival::At { address: packet.server, port: packet.server_port };
         let now = self.now;
         let Some((node, endpoint)) = self.endpoint_at(packet.server) else {
@@ -175,6 +180,17 @@ impl Model {
             },
             Verdict::Forwarded => arrived,
         };
+    }
+
+    /// Whether a link that is down lies between two addresses.
+    fn is_cut_between(&self, one: IpAddr, other: IpAddr) -> bool {
+        let world = &self.desired.world;
+        let node = |address| {
+            let node = world.node_at(address).map(|(name, _)| name);
+            node.or_else(|| world.pod_at(address).map(|(_, pod)| &pod.node))
+        };
+        let (one, other) = (node(one), node(other));
+        one != other && [one, other].into_iter().flatten().any(|node| self.cut.contains(node))
     }
 
     /// The proxy sends the client's query on, from the client's own address: only the server's hook is left.

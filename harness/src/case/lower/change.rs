@@ -12,7 +12,7 @@ use super::piece::Piece;
 use super::problems::Problems;
 use super::target;
 use crate::case::StepEvent;
-use crate::case::schema::{ChangeFile, LabelFile, ObjectRef};
+use crate::case::schema::{ChangeFile, LabelFile, LinkFile, LinkWord, ObjectRef};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
 use crate::yaml::Located;
@@ -48,7 +48,14 @@ pub(super) fn make(
             return duration_of(&duration.value, at, problems).map(StepEvent::Clock);
         }
         ChangeFile::Restart(_) => problems.not_simulated("`restart`", at),
-        ChangeFile::Link(_) => problems.not_simulated("`link`", at),
+        ChangeFile::Link(LinkFile { node, state: word }) => {
+            let up = match word {
+                LinkWord::Up => true,
+                LinkWord::Down => false,
+            };
+            let node = existing(node, "node", state.world.world.nodes.keys(), source, problems);
+            return node.map(|node| StepEvent::Link { node, up });
+        }
     }
     None
 }

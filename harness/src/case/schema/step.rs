@@ -103,7 +103,7 @@ pub struct AgentFile {
 #[serde(deny_unknown_fields)]
 pub struct LinkFile {
     /// The node.
-    pub node: String,
+    pub node: Located<String>,
     /// `up` or `down`.
     pub state: LinkWord,
 }

@@ -17,6 +17,7 @@ pub(super) struct Node {
     /// The way to the Internet.
     uplink: End,
     numbering: Option<Numbering>,
+    unplugged: bool,
     slots: Vec<Slot>,
     interfaces: BTreeMap<ObjectName, u32>,
 }
@@ -51,7 +52,15 @@ impl Node {
         let loaded = loading.join().map_err(panicked)?;
         let mut agent = Agent::start(&netns, loaded?, wall_offset)?;
         (0..reserve).try_for_each(|index| agent.attach(&wiring::pod_port(index)))?;
-        Ok(Self { netns, agent, uplink, numbering: None, slots, interfaces: BTreeMap::new() })
+        Ok(Self {
+            netns,
+            agent,
+            uplink,
+            numbering: None,
+            unplugged: false,
+            slots,
+            interfaces: BTreeMap::new(),
+        })
     }
 
     /// Brings a desired state into force and returns its revision.
@@ -75,6 +84,19 @@ impl Node {
         wiring::number_node(&self.netns, self.uplink, self.numbering.as_ref(), &after)
             .map_err(AgentError::system(format!("give a node the address {}", after.address)))?;
         self.numbering = Some(after);
+        Ok(())
+    }
+
+    /// Takes the link to the Internet down, or up again.
+    pub(super) fn set_link(&mut self, up: bool) -> Result<(), AgentError> {
+        let Some(numbering) = self.numbering.as_ref().filter(|_| up == self.unplugged) else { return Ok(()) };
+        let (done, what) = if up {
+            (wiring::plug(&self.netns, self.uplink, numbering), "bring a node's link up")
+        } else {
+            (wiring::unplug(&self.netns, self.uplink), "take a node's link down")
+        };
+        done.map_err(AgentError::system(what))?;
+        self.unplugged = !up;
         Ok(())
     }
 

@@ -31,6 +31,8 @@ struct Internet {
     hosts: BTreeSet<IpAddr>,
     /// Its ends of the links to the nodes, by slot.
     ends: Vec<End>,
+    /// Nodes whose links are down, by slot.
+    cut: BTreeSet<usize>,
     /// The nodes that it knows a way to, by slot.
     routed: BTreeMap<usize, Numbering>,
 }
@@ -125,6 +127,33 @@ impl Topology {
         Ok(revision)
     }
 
+    /// Takes a node's link down, or up again, at the ends that are here.
+    pub(super) fn set_link(&mut self, world: &World, name: &str, up: bool) -> Result<(), AgentError> {
+        let Some(slot) = self.names.get(name) else { return Ok(()) };
+        if let Some(node) = self.nodes.get_mut(slot) {
+            node.set_link(up)?;
+        }
+        let Some(internet) = &mut self.internet else { return Ok(()) };
+        if up {
+            internet.cut.remove(slot);
+        } else {
+            internet.cut.insert(*slot);
+        }
+        internet.reconcile(world)
+    }
+
+    /// Brings every link up.
+    pub(super) fn mend(&mut self, world: &World) -> Result<(), AgentError> {
+        self.nodes.values_mut().try_for_each(|node| node.set_link(true))?;
+        match &mut self.internet {
+            Some(internet) if !internet.cut.is_empty() => {
+                internet.cut.clear();
+                internet.reconcile(world)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Every agent, also those of nodes that the present world does not use.
     pub(super) fn agents(&mut self) -> impl Iterator<Item = &mut Agent> {
         self.nodes.values_mut().map(|node| &mut node.agent)
@@ -154,7 +183,13 @@ impl Topology {
 
 impl Internet {
     fn new(netns: Netns) -> Self {
-        Self { netns, hosts: BTreeSet::new(), ends: Vec::new(), routed: BTreeMap::new() }
+        Self {
+            netns,
+            hosts: BTreeSet::new(),
+            ends: Vec::new(),
+            cut: BTreeSet::new(),
+            routed: BTreeMap::new(),
+        }
     }
 
     fn reconcile(&mut self, world: &World) -> Result<(), AgentError> {
@@ -167,7 +202,8 @@ impl Internet {
         self.hosts = wanted;
         let mut routes = BTreeMap::new();
         for (slot, node) in world.nodes.values().enumerate() {
-            routes.extend(Numbering::of(node).map(|numbering| (slot, numbering)));
+            let numbering = Numbering::of(node).filter(|_| !self.cut.contains(&slot));
+            routes.extend(numbering.map(|numbering| (slot, numbering)));
         }
         // Ways that are no longer right go first: another node may have the address now.
         for (slot, numbering) in &self.routed {

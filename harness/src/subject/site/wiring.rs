@@ -212,6 +212,24 @@ pub(super) fn number_node(
     batch.send(node)
 }
 
+/// Takes a node's link to the Internet down.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn unplug(node: &Netns, uplink: End) -> io::Result<()> {
+    Batch::new().down(uplink.index).send(node)
+}
+
+/// Brings a node's link to the Internet up again, with the routes that went with it.
+///
+/// # Errors
+/// When the kernel refuses, or the link stays down.
+pub(super) fn plug(node: &Netns, uplink: End, numbering: &Numbering) -> io::Result<()> {
+    Batch::new().up(uplink.index).send(node)?;
+    await_link(node, uplink.index)?;
+    number_node(node, uplink, Some(numbering), numbering)
+}
+
 /// Tells the Internet the way to a node and its pods.
 ///
 /// # Errors
