@@ -23,6 +23,7 @@ pub mod kind;
 mod naming;
 mod nodes;
 mod object;
+mod pace;
 mod policies;
 mod ready;
 mod server;

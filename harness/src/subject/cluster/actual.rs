@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use egret_core::ObjectName;
 use egret_core::world::World;
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value;
 
 use super::error::ClusterError;
 use super::nodes::Place;
@@ -91,10 +90,7 @@ async fn own_pod(
 ) -> Result<Vec<IpAddr>, ClusterError> {
     let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let pods = server.list(Kind::Pod, Some(&name.namespace), &selector.join(",")).await?;
-    let addresses = pods.iter().find_map(|pod| match &pod.data["status"]["podIPs"] {
-        Value::Array(ips) if !ips.is_empty() => Some(ips.clone()),
-        _ => None,
-    });
-    let texts = addresses.unwrap_or_default();
-    Ok(texts.iter().filter_map(|ip| ip["ip"].as_str()?.parse().ok()).collect())
+    let addresses = pods.iter().filter_map(|pod| pod.data["status"]["podIPs"].as_array());
+    let first = addresses.into_iter().find(|ips| !ips.is_empty());
+    Ok(first.into_iter().flatten().filter_map(|ip| ip["ip"].as_str()?.parse().ok()).collect())
 }

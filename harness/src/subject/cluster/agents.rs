@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::error::ClusterError;
 use super::exec::{self, At};
 use super::object::Kind;
+use super::pace::Pace;
 use super::policies::Changes;
 use super::server::Server;
 
@@ -71,7 +72,7 @@ impl Agents {
             command.extend(["--timeout", &seconds]);
             self.each(server, &command).await?;
         }
-        let until = tokio::time::Instant::now() + LIMIT;
+        let mut pace = Pace::new(PACE, LIMIT);
         loop {
             let all = self.status(server).await?;
             let kept = |status: &Status| {
@@ -80,11 +81,10 @@ impl Agents {
             let Some(policy) = all.iter().find_map(kept) else {
                 return Ok(all.iter().map(|status| status.revision).min().unwrap_or_default());
             };
-            if tokio::time::Instant::now() >= until {
+            if !pace.next().await {
                 let what = format!("taking {policy} out of force");
                 return Err(ClusterError::Slow { what, seconds: LIMIT.as_secs() });
             }
-            tokio::time::sleep(PACE).await;
         }
     }
 

@@ -15,13 +15,13 @@ use egret_core::spec::PolicyKind;
 use egret_core::world::{Application, Serve};
 use egret_probe::{Exchange, Target};
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 
 use super::asking::{self, Patience};
 use super::error::ClusterError;
 use super::exec::At;
 use super::nodes::Place;
 use super::object::{Key, Kind};
+use super::pace::Pace;
 use super::ready;
 use super::server::Server;
 use super::shape;
@@ -151,7 +151,7 @@ impl Canary {
     /// Looks until every server answers, or none does, as the canary is; what is seen when the time is over.
     async fn follow(&self, server: &Server) -> Result<Option<String>, ClusterError> {
         let at = At { namespace: self.namespace.clone(), pod: "client".into() };
-        let until = Instant::now() + LIMIT;
+        let mut pace = Pace::new(PACE, LIMIT);
         loop {
             let reports = asking::order(server, &at, self.questions.clone(), PATIENCE).await?;
             let open = reports.iter().filter(|report| report.outcome == Outcome::Ok).count();
@@ -159,7 +159,7 @@ impl Canary {
             if open == wanted {
                 return Ok(None);
             }
-            if Instant::now() >= until {
+            if !pace.next().await {
                 let outcomes: Vec<String> = reports.iter().map(|report| report.outcome.to_string()).collect();
                 let state =
                     if self.shut { "a policy shuts the canary" } else { "no policy shuts the canary" };
@@ -169,7 +169,6 @@ impl Canary {
                     outcomes.join(", ")
                 )));
             }
-            sleep(PACE).await;
         }
     }
 }

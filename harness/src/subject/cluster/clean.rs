@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
 use super::error::ClusterError;
 use super::object::{HOST, Key, Kind, PROCESS, RUN, host};
+use super::pace::Pace;
 use super::server::Server;
 
 /// How long namespaces may take to empty.
@@ -43,20 +42,19 @@ pub(super) async fn remove(server: &Server, selector: &str) -> Result<(), Cluste
     for key in alone {
         server.delete(key).await?;
     }
-    let until = Instant::now() + LIMIT;
+    let mut pace = Pace::new(PACE, LIMIT);
     loop {
         let left = find(server, selector).await?;
         if left.is_empty() {
             return Ok(());
         }
-        if Instant::now() >= until {
+        if !pace.next().await {
             let names: Vec<String> = left.iter().map(ToString::to_string).take(5).collect();
             return Err(ClusterError::Slow {
                 what: format!("removing {}", names.join(", ")),
                 seconds: LIMIT.as_secs(),
             });
         }
-        sleep(PACE).await;
     }
 }
 

@@ -213,11 +213,10 @@ impl ClusterError {
 
     /// What to do about an error in the middle of a case.
     const fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Exists(_) | Self::Inhabited { .. } => {
-                Some("give the case's namespaces other names with --prefix")
-            }
-            _ => None,
+        if matches!(self, Self::Exists(_) | Self::Inhabited { .. }) {
+            Some("give the case's namespaces other names with --prefix")
+        } else {
+            None
         }
     }
 

@@ -52,7 +52,12 @@ impl Naming {
                                 }
                             }
                         }
-                        other => self.rename(other),
+                        other @ (Value::Null
+                        | Value::Bool(_)
+                        | Value::Number(_)
+                        | Value::String(_)
+                        | Value::Array(_)
+                        | Value::Object(_)) => self.rename(other),
                     }
                 }
             }

@@ -135,6 +135,7 @@ async fn once_more<T, F: Future<Output = kube::Result<T>>>(ask: impl Fn() -> F) 
         match ask().await {
             Err(kube::Error::Api(status)) if status.code == 429 && tries < PATIENCE => {
                 let seconds = status.details.as_ref().map_or(1, |details| details.retry_after_seconds.max(1));
+                #[expect(clippy::disallowed_methods, reason = "the API server names the time to wait")]
                 tokio::time::sleep(Duration::from_secs(u64::from(seconds.min(10)))).await;
                 tries += 1;
             }

@@ -6,11 +6,11 @@ use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
 
 use super::agents::{self, Agents};
 use crate::subject::cluster::error::ClusterError;
 use crate::subject::cluster::object::{Key, Kind};
+use crate::subject::cluster::pace::Pace;
 use crate::subject::cluster::server::Server;
 
 /// How long nodes and agents may take to become ready.
@@ -62,35 +62,33 @@ pub(super) async fn look(server: &Server) -> Result<Health, ClusterError> {
 
 /// Waits until every node is ready.
 pub(super) async fn nodes_ready(server: &Server) -> Result<(), ClusterError> {
-    let until = Instant::now() + LIMIT;
+    let mut pace = Pace::new(PACE, LIMIT);
     loop {
         let (_, not_ready) = nodes(server).await?;
         if not_ready.is_empty() {
             return Ok(());
         }
-        if Instant::now() >= until {
+        // An agent that cannot start keeps its node from ever becoming ready: its reason is the news.
+        agents_can_start(server).await?;
+        if !pace.next().await {
             let reasons = not_ready.into_iter().map(|name| format!("node `{name}` is not ready"));
             return Err(ClusterError::NotReady(reasons.collect()));
         }
-        // An agent that cannot start keeps its node from ever becoming ready: its reason is the news.
-        agents_can_start(server).await?;
-        sleep(PACE).await;
     }
 }
 
 /// Waits until every agent is ready.
 pub(super) async fn agents_ready(server: &Server) -> Result<(), ClusterError> {
-    let until = Instant::now() + LIMIT;
+    let mut pace = Pace::new(PACE, LIMIT);
     loop {
-        match daemon_set(server).await? {
-            Some(set) if set.is_current && set.wanted > 0 && set.ready == set.wanted => return Ok(()),
-            Some(_) | None if Instant::now() >= until => {
-                return Err(ClusterError::NotReady(vec!["the agents are not ready".into()]));
-            }
-            Some(_) | None => {}
+        let set = daemon_set(server).await?;
+        if set.is_some_and(|set| set.is_current && set.wanted > 0 && set.ready == set.wanted) {
+            return Ok(());
         }
         agents_can_start(server).await?;
-        sleep(PACE).await;
+        if !pace.next().await {
+            return Err(ClusterError::NotReady(vec!["the agents are not ready".into()]));
+        }
     }
 }
 
