@@ -38,10 +38,10 @@ pub enum Request {
     Ready,
     /// What is in force.
     Status,
-    /// Return when these versions of policies, or later ones, are in force: `Kind/namespace/name` to version.
+    /// Return when the state in force was made from these versions of objects, or from later ones.
     Await {
-        /// The policies.
-        policies: BTreeMap<String, String>,
+        /// `Kind/namespace/name` to version; an empty one stands for an object that is gone.
+        objects: BTreeMap<String, String>,
         /// How long to wait at most.
         seconds: u64,
     },

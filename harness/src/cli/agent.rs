@@ -25,7 +25,7 @@ pub(super) enum Command {
     Forget(At),
     /// Make every packet a flow, or only new and dropped ones
     Capture(Capture),
-    /// Return when versions of policies are in force on this node
+    /// Return when versions of policies, pods or other objects are in force on this node
     Wait(Wait),
 }
 
@@ -87,8 +87,8 @@ enum Switch {
 pub(super) struct Wait {
     #[command(flatten)]
     at: At,
-    /// `Kind/namespace/name=VERSION`; nothing between the bars of a cluster-wide kind
-    policies: Vec<String>,
+    /// `Kind/namespace/name=VERSION`: nothing between the bars of a cluster-wide kind, no version for what is gone
+    objects: Vec<String>,
     /// How many seconds to wait at most
     #[arg(long, default_value_t = 30)]
     timeout: u64,
@@ -103,7 +103,7 @@ pub(super) fn run(command: Command) -> Result<Exit, Error> {
         Command::Capture(Capture { at, switch }) => {
             ask(&at.socket, &Request::Capture(switch == Switch::On)).map(|_done| Exit::Passed)
         }
-        Command::Wait(wait) => await_policies(&wait),
+        Command::Wait(wait) => await_objects(&wait),
     }
 }
 
@@ -171,21 +171,21 @@ fn print_flows(Flows { at, since, follow }: &Flows) -> Result<Exit, Error> {
     Ok(Exit::Passed)
 }
 
-fn await_policies(Wait { at, policies, timeout }: &Wait) -> Result<Exit, Error> {
-    let policies = policies
+fn await_objects(Wait { at, objects, timeout }: &Wait) -> Result<Exit, Error> {
+    let objects = objects
         .iter()
         .map(|text| {
-            let (policy, version) = text.split_once('=').ok_or_else(|| {
+            let (object, version) = text.split_once('=').ok_or_else(|| {
                 Error::Question(format!(
                     "`{text}` names no version: `Kind/namespace/name=VERSION` was expected"
                 ))
             })?;
-            Ok((policy.to_owned(), version.to_owned()))
+            Ok((object.to_owned(), version.to_owned()))
         })
         .collect::<Result<BTreeMap<_, _>, Error>>()?;
     let mut client = connect(&at.socket)?;
     client.wait_for_ever().map_err(failed)?;
-    match client.ask(&Request::Await { policies, seconds: *timeout }) {
+    match client.ask(&Request::Await { objects, seconds: *timeout }) {
         Ok(reply) => print_status(&reply),
         Err(ControlError::Refused { message, .. }) => {
             anstream::eprintln!("{message}");

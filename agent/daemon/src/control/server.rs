@@ -84,17 +84,12 @@ impl Connection {
                 Some(why) => self.refuse(&why, true).await,
             },
             (Request::Status, _) => self.reply(&Reply::Status(Box::new(self.daemon.status()))).await,
-            (Request::Await { policies, seconds }, _) => {
-                let reached = self.until(Duration::from_secs(seconds), |daemon| {
-                    let status = daemon.status();
-                    let has = |(policy, version): (&String, &String)| {
-                        status.policies.get(policy).is_some_and(|there| is_reached(there, version))
-                    };
-                    (status.revision > 0 && policies.iter().all(has)).then_some(())
-                });
+            (Request::Await { objects, seconds }, _) => {
+                let patience = Duration::from_secs(seconds);
+                let reached = self.until(patience, |daemon| daemon.has(&objects).then_some(()));
                 match reached.await {
                     Some(()) => self.reply(&Reply::Status(Box::new(self.daemon.status()))).await,
-                    None => self.refuse("the policies are not in force in time", true).await,
+                    None => self.refuse("the objects are not in force in time", true).await,
                 }
             }
             (Request::Flows { since, follow }, _) => self.flows(since, follow).await,
@@ -213,13 +208,5 @@ fn added_of(Attachment { link, owner }: &Attachment) -> Added {
         link: link.name.clone(),
         mac: mac_text(link.mac),
         inside_mac: mac_text(Some(link::inside_mac(owner))),
-    }
-}
-
-/// Whether a version is this one or a later one: both are numbers that grow (KEP-5504), or the same text.
-fn is_reached(there: &str, wanted: &str) -> bool {
-    match (there.parse::<u64>(), wanted.parse::<u64>()) {
-        (Ok(there), Ok(wanted)) => there >= wanted,
-        (Err(_), _) | (_, Err(_)) => there == wanted,
     }
 }

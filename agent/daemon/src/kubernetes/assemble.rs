@@ -21,6 +21,8 @@ pub struct Assembled {
     pub snapshot: Snapshot,
     /// Versions of the policies in it, as `Kind/namespace/name`.
     pub versions: BTreeMap<String, String>,
+    /// Versions of every object, also of those that are not in it.
+    pub objects: BTreeMap<String, String>,
     /// What is not in it, with what is wrong.
     pub invalid: BTreeMap<String, String>,
 }
@@ -40,6 +42,7 @@ pub fn assemble(node: &str, parts: &[(Kind, Vec<Arc<Part>>)]) -> Assembled {
     let mut slices: BTreeMap<ObjectName, Vec<&SlicePart>> = BTreeMap::new();
     let mut policies = BTreeMap::new();
     for (kind, part) in parts.iter().flat_map(|(kind, parts)| parts.iter().map(|part| (*kind, &**part))) {
+        assembled.objects.insert(text_of(kind, part), part.version.clone());
         match &part.content {
             Content::Namespace(labels) => {
                 let mut labels = labels.clone();
@@ -129,3 +132,6 @@ fn connect(service: &mut Service, slices: &[&SlicePart]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,7 @@ pub struct Daemon {
 #[derive(Default)]
 struct InForce {
     versions: BTreeMap<String, String>,
+    objects: BTreeMap<String, String>,
     invalid: BTreeMap<String, String>,
     snapshot: Option<Snapshot>,
     problem: Option<String>,
@@ -77,7 +78,7 @@ impl Daemon {
     /// Brings what is known into force; says whether it is.
     fn bring(&self) -> bool {
         let mut node = self.node.borrow_mut();
-        let Assembled { snapshot, versions, invalid } = assemble(node.name(), &self.watch.parts());
+        let Assembled { snapshot, versions, objects, invalid } = assemble(node.name(), &self.watch.parts());
         let mut in_force = self.in_force.borrow_mut();
         let same = in_force.problem.is_none()
             && in_force.snapshot.as_ref().is_some_and(|before| is_same(before, &snapshot));
@@ -103,6 +104,7 @@ impl Daemon {
             super::log(&format!("{policy} is not in force: {problem}"));
         }
         in_force.versions = versions;
+        in_force.objects = objects;
         in_force.invalid = invalid;
         true
     }
@@ -182,6 +184,18 @@ impl Daemon {
         Some(format!("the API server has not told everything yet of {}", unknown.join(", ")))
     }
 
+    /// Whether the state in force was made from these versions of objects, or from later ones; an empty version
+    /// stands for an object that is gone.
+    #[must_use]
+    pub fn has(&self, wanted: &BTreeMap<String, String>) -> bool {
+        let in_force = self.in_force.borrow();
+        in_force.snapshot.is_some()
+            && wanted.iter().all(|(object, version)| match in_force.objects.get(object) {
+                Some(there) => !version.is_empty() && is_reached(there, version),
+                None => version.is_empty(),
+            })
+    }
+
     /// What is in force.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -211,4 +225,26 @@ impl Daemon {
 fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
     let (Desired { world, policies, dialect }, other) = (&a.desired, &b.desired);
     *dialect == other.dialect && a.local == b.local && *policies == other.policies && *world == other.world
+}
+
+/// Whether a version is this one or a later one: both are numbers that grow (KEP-5504), or the same text.
+fn is_reached(there: &str, wanted: &str) -> bool {
+    match (there.parse::<u64>(), wanted.parse::<u64>()) {
+        (Ok(there), Ok(wanted)) => there >= wanted,
+        (Err(_), _) | (_, Err(_)) => there == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_reached;
+
+    #[test]
+    fn versions_grow() {
+        for (there, wanted, reached) in
+            [("9", "9", true), ("10", "9", true), ("9", "10", false), ("a", "a", true), ("b", "a", false)]
+        {
+            assert_eq!(is_reached(there, wanted), reached, "{there} {wanted}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use egret_core::world::{self, Application, Serve};
 use egret_core::{Labels, ObjectName, Protocol};
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::{ApiResource, DynamicObject, ObjectMeta};
 use kube::runtime::reflector::Lookup;
 use serde::de::DeserializeOwned;
 
@@ -99,7 +99,7 @@ impl Part {
             name: metadata.name.clone().unwrap_or_default(),
             namespace: metadata.namespace.clone(),
             version: metadata.resource_version.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
+            uid: uid(metadata),
             content: content.unwrap_or_else(Content::Unread),
         }
     }
@@ -145,6 +145,13 @@ impl Lookup for Part {
     fn uid(&self) -> Option<Cow<'_, str>> {
         Some(self.uid.as_str().into())
     }
+}
+
+/// The UID under which the container runtime knows a pod. That of a static pod stands in an annotation of the object
+/// that the kubelet makes in its place (`kubernetes.io/config.mirror`).
+fn uid(metadata: &ObjectMeta) -> String {
+    let mirrored = metadata.annotations.as_ref().and_then(|all| all.get("kubernetes.io/config.mirror"));
+    mirrored.or(metadata.uid.as_ref()).cloned().unwrap_or_default()
 }
 
 fn read<T: DeserializeOwned>(object: &DynamicObject) -> Result<T, String> {

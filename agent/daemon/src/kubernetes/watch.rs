@@ -157,7 +157,12 @@ fn text_of(error: &watcher::Error) -> String {
     {
         return format!("{} ({})", status.message, status.code);
     }
-    error.to_string()
+    // The first words name the layer, the last ones what happened.
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    match causes.last() {
+        Some(cause) => format!("the API server does not answer: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// The pauses between attempts: from 0.2 s, doubled, to 5 s.
