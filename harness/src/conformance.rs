@@ -70,6 +70,7 @@ impl Environment {
         let ci = std::env::var_os("CI").is_some_and(|value| value == "true");
         let (available, expected) = match subject {
             SubjectKind::Auto | SubjectKind::Model => (Ok(()), true),
+            SubjectKind::Kind | SubjectKind::Cluster => (Ok(()), false),
             SubjectKind::Lab => (lab::available(), nix::unistd::geteuid().is_root()),
             #[cfg(feature = "docker")]
             SubjectKind::Docker => (docker::available(), docker::expected()),

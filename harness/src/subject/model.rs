@@ -23,7 +23,7 @@ impl Model {
     pub const NAME: &'static str = "model";
 
     /// What the model can do.
-    pub const CAPABILITIES: [Capability; 11] = [
+    pub const CAPABILITIES: [Capability; 12] = [
         Capability::Cilium,
         Capability::Faults,
         Capability::Fqdn,
