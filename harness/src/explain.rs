@@ -51,8 +51,10 @@ pub struct Explanation {
     /// At the endpoint that it is for.
     #[serde(rename = "ingressRules")]
     ingress: Side,
-    /// Changes each of which turns the verdict over; every one was made, and the cluster judged again.
-    flips: Vec<String>,
+    /// Changes each of which turns the verdict over; every one was made, and the cluster judged again. `None`: nobody
+    /// asked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flips: Option<Vec<String>>,
 }
 
 /// A party as policies see it.
@@ -85,11 +87,23 @@ struct Looked {
     ingress: Side,
 }
 
-/// Explains one answer.
+/// Explains one answer, without the changes that would turn it over, which take as many compilations.
 ///
 /// # Errors
 /// A party is not in the world, or a service has no such port.
 pub fn explain(
+    cluster: &Cluster,
+    compiled: &judge::Cluster,
+    question: &Question,
+) -> Result<Explanation, Unanswerable> {
+    Ok(look(cluster, compiled, question)?.explanation(cluster, compiled, question))
+}
+
+/// Explains one answer, and tries what would turn it over.
+///
+/// # Errors
+/// As for [`explain`].
+pub fn explain_with_flips(
     cluster: &Cluster,
     compiled: &judge::Cluster,
     names: &Names,
@@ -97,17 +111,7 @@ pub fn explain(
 ) -> Result<Explanation, Unanswerable> {
     let looked = look(cluster, compiled, question)?;
     let flips = looked.edits(cluster, names, question).iter().map(ToString::to_string).collect();
-    let Looked { answer, from, to, flow: _, egress, ingress } = looked;
-    let Question { from: asking, to: asked, protocol, port, layer7: _ } = question;
-    Ok(Explanation {
-        question: format!("{asking} -> {asked}:{port}/{protocol}"),
-        verdict: Rendered::new(&answer, &cluster.policies),
-        from: Party::new(cluster, compiled, &from, answer.ingress.peer),
-        to: Party::new(cluster, compiled, &to, answer.egress.peer),
-        egress,
-        ingress,
-        flips,
-    })
+    Ok(Explanation { flips: Some(flips), ..looked.explanation(cluster, compiled, question) })
 }
 
 /// The changes that turn a verdict over.
@@ -142,6 +146,20 @@ fn look(cluster: &Cluster, compiled: &judge::Cluster, question: &Question) -> Re
 // === impl Looked ===
 
 impl Looked {
+    fn explanation(self, cluster: &Cluster, compiled: &judge::Cluster, question: &Question) -> Explanation {
+        let Self { answer, from, to, flow: _, egress, ingress } = self;
+        let Question { from: asking, to: asked, protocol, port, layer7: _ } = question;
+        Explanation {
+            question: format!("{asking} -> {asked}:{port}/{protocol}"),
+            verdict: Rendered::new(&answer, &cluster.policies),
+            from: Party::new(cluster, compiled, &from, answer.ingress.peer),
+            to: Party::new(cluster, compiled, &to, answer.egress.peer),
+            egress,
+            ingress,
+            flips: None,
+        }
+    }
+
     fn edits(&self, cluster: &Cluster, names: &Names, question: &Question) -> Vec<edit::Edit> {
         let Self { answer, from, to, flow, egress, ingress } = self;
         let around = flip::Around {

@@ -11,7 +11,7 @@ use super::{DialectWord, TableFormat};
 use crate::cluster;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::explain::explain;
+use crate::explain::explain_with_flips;
 use crate::verdict::learned;
 
 #[derive(clap::Args)]
@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
         None => Names::default(),
     };
     let compiled = judge::Cluster::new(&cluster.desired, &names);
-    let explanation = explain(&cluster, &compiled, &names, &question)
+    let explanation = explain_with_flips(&cluster, &compiled, &names, &question)
         .map_err(|unanswerable| Error::Question(unanswerable.to_string()))?;
     super::print(&match arguments.format {
         TableFormat::Text => explanation.to_string(),

@@ -24,6 +24,7 @@ impl Display for Explanation {
         if let Some(layer7) = verdict.layer7_line() {
             writeln!(f, "\n{layer7}")?;
         }
+        let Some(flips) = flips else { return Ok(()) };
         if flips.is_empty() {
             return writeln!(f, "\nno single change was found that turns it over");
         }

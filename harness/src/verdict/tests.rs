@@ -147,5 +147,5 @@ fn answers_are_a_record() {
                  {\"from\":\"a\",\"to\":\"b\",\"protocol\":\"GRE\"}\nnonsense\n";
     let (out, _) = answers(lines);
     let asked = lines.replace("nonsense", "{\"id\":null,\"error\":\"\"}");
-    assert_eq!(read_record(&out).unwrap(), read_record(&asked).unwrap());
+    assert_eq!(read_record(out.as_bytes()).unwrap(), read_record(asked.as_bytes()).unwrap());
 }
