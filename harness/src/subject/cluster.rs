@@ -16,6 +16,7 @@ mod actual;
 mod agents;
 mod asking;
 mod canary;
+mod changes;
 mod clean;
 mod error;
 mod exec;

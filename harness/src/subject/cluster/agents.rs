@@ -1,17 +1,15 @@
 //! Egret's own agents in a cluster: when policies are in force on every node, and what became of packets.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use egret_core::flow::Flow;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 
+use super::changes::Changes;
 use super::error::ClusterError;
 use super::exec::{self, At};
 use super::object::Kind;
-use super::pace::Pace;
-use super::policies::Changes;
 use super::server::Server;
 
 /// Where the agents run, and their label.
@@ -19,8 +17,6 @@ pub(super) const NAMESPACE: &str = "kube-system";
 pub(super) const LABEL: &str = "app.kubernetes.io/name=egret";
 /// How long an agent may take.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Between two looks at what an agent has forgotten; it does not tell.
-const PACE: Duration = Duration::from_millis(50);
 
 /// The agents, one per node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,9 +31,6 @@ pub(super) struct Status {
     pub(super) node: String,
     /// Revision that is in force.
     pub(super) revision: u64,
-    /// `Kind/namespace/name` of the policies in force, with their versions.
-    #[serde(default)]
-    pub(super) policies: BTreeMap<String, serde_json::Value>,
     /// Pods that were there before the agent and are under no policy.
     #[serde(default)]
     pub(super) unmanaged: Vec<String>,
@@ -62,30 +55,21 @@ impl Agents {
     }
 
     /// Waits until every agent has brought the changes into force; the lowest revision of all.
+    ///
+    /// # Errors
+    /// An agent did not, in time.
     pub(super) async fn wait(&self, server: &Server, changes: &Changes) -> Result<u64, ClusterError> {
-        if !changes.applied.is_empty() {
+        if !changes.is_empty() {
             let seconds = LIMIT.as_secs().to_string();
             let wanted: Vec<String> =
-                changes.applied.iter().map(|(policy, version)| format!("{policy}={version}")).collect();
+                changes.versions.iter().map(|(object, version)| format!("{object}={version}")).collect();
             let mut command = vec!["wait"];
             command.extend(wanted.iter().map(String::as_str));
             command.extend(["--timeout", &seconds]);
             self.each(server, &command).await?;
         }
-        let mut pace = Pace::new(PACE, LIMIT);
-        loop {
-            let all = self.status(server).await?;
-            let kept = |status: &Status| {
-                changes.deleted.iter().find(|policy| status.policies.contains_key(*policy)).cloned()
-            };
-            let Some(policy) = all.iter().find_map(kept) else {
-                return Ok(all.iter().map(|status| status.revision).min().unwrap_or_default());
-            };
-            if !pace.next().await {
-                let what = format!("taking {policy} out of force");
-                return Err(ClusterError::Slow { what, seconds: LIMIT.as_secs() });
-            }
-        }
+        let all = self.status(server).await?;
+        Ok(all.iter().map(|status| status.revision).min().unwrap_or_default())
     }
 
     /// Forgets learned names and connections, so that a case begins as the first one did; records every packet.

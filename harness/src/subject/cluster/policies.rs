@@ -6,6 +6,7 @@ use egret_core::author::PolicyId;
 use egret_core::spec::PolicyKind;
 use serde_json::Value;
 
+use super::changes::Changes;
 use super::error::ClusterError;
 use super::naming::Naming;
 use super::object::{Key, Kind};
@@ -14,26 +15,10 @@ use crate::case::PolicyLocations;
 use crate::diagnostic::{self, Style};
 use crate::kubernetes;
 
-/// The policies in the cluster, as they were applied, with the version that the API server gave each.
+/// The policies in the cluster, as they were applied.
 #[derive(Default)]
 pub(super) struct Policies {
-    applied: BTreeMap<Key, (Value, String)>,
-}
-
-/// What a step changed.
-#[derive(Default)]
-pub(super) struct Changes {
-    /// Policies that are in force now, as `Kind/namespace/name`, with their versions.
-    pub(super) applied: BTreeMap<String, String>,
-    /// Policies that are gone.
-    pub(super) deleted: Vec<String>,
-}
-
-impl Changes {
-    /// Whether nothing changed.
-    pub(super) fn is_empty(&self) -> bool {
-        self.applied.is_empty() && self.deleted.is_empty()
-    }
+    applied: BTreeMap<Key, Value>,
 }
 
 impl Policies {
@@ -62,16 +47,15 @@ impl Policies {
         for key in stale {
             server.delete(&key).await?;
             self.applied.remove(&key);
-            changes.deleted.push(path_of(&key));
+            changes.gone(&key);
         }
         for (key, document) in wanted {
-            if self.applied.get(&key).is_some_and(|(there, _)| *there == document) {
+            if self.applied.get(&key).is_some_and(|there| *there == document) {
                 continue;
             }
             let there = server.apply(&key, &document).await?;
-            let version = there.metadata.resource_version.unwrap_or_default();
-            changes.applied.insert(path_of(&key), version.clone());
-            self.applied.insert(key, (document, version));
+            changes.there(&key, &there);
+            self.applied.insert(key, document);
         }
         Ok(changes)
     }
@@ -87,9 +71,4 @@ fn key_of(id: &PolicyId, document: &mut Value, naming: &Naming) -> Result<Key, C
         document["metadata"]["namespace"] = namespace.clone().into();
     }
     Ok(Key::new(Kind::Policy(kind), namespace.as_deref(), &id.name))
-}
-
-/// `Kind/namespace/name`, as agents say it.
-fn path_of(key: &Key) -> String {
-    format!("{}/{}/{}", key.kind.word(), key.namespace.as_deref().unwrap_or_default(), key.name)
 }

@@ -10,6 +10,7 @@ use super::actual::Actual;
 use super::agents::Agents;
 use super::asking::{self, Patience};
 use super::canary::Canary;
+use super::changes::Changes;
 use super::error::ClusterError;
 use super::exec::At;
 use super::naming::Naming;
@@ -130,12 +131,12 @@ impl Session {
     }
 
     pub(super) async fn apply(&mut self, step: &Step) -> Result<Applied, ClusterError> {
-        let changed = self.bring_up(&step.desired.world).await?;
+        let mut changes = self.bring_up(&step.desired.world).await?;
         let started = Instant::now();
-        let changes = self.policies.reconcile(&self.server, &self.naming, &step.policies).await?;
+        changes.extend(self.policies.reconcile(&self.server, &self.naming, &step.policies).await?);
         self.revision = match (self.plugin, &mut self.canary) {
             (Plugin::Egret, _) => self.agents.wait(&self.server, &changes).await?,
-            (Plugin::Any, Some(canary)) if changed || !changes.is_empty() => {
+            (Plugin::Any, Some(canary)) if !changes.is_empty() => {
                 canary.settle(&self.server).await?;
                 self.revision.saturating_add(1)
             }
@@ -162,15 +163,15 @@ impl Session {
         Ok(observed)
     }
 
-    /// Makes the world; whether anything changed.
-    async fn bring_up(&mut self, world: &World) -> Result<bool, ClusterError> {
+    /// Makes the world; what changed.
+    async fn bring_up(&mut self, world: &World) -> Result<Changes, ClusterError> {
         self.nodes = nodes::map(world, &self.places)?;
         let shape =
             Shape { run: &self.server.run, naming: &self.naming, image: &self.image, nodes: &self.nodes };
-        let changed = self.made.reconcile(&self.server, &shape, world).await?;
+        let changes = self.made.reconcile(&self.server, &shape, world).await?;
         let pods = &self.made.pods;
         self.actual = Actual::read(&self.server, &shape, pods, &self.places, world).await?;
-        Ok(changed)
+        Ok(changes)
     }
 
     /// The pod in which a client runs.

@@ -6,6 +6,7 @@ use egret_core::world::World;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
+use super::changes::Changes;
 use super::error::ClusterError;
 use super::object::{Key, Kind};
 use super::ready::{self, Pods};
@@ -18,12 +19,13 @@ pub(super) struct Made {
     objects: BTreeMap<Key, Value>,
     /// Namespaces of the case that others have made and that nobody else lives in.
     borrowed: BTreeSet<String>,
+    changes: Changes,
     /// The pods as they became ready.
     pub(super) pods: Pods,
 }
 
 impl Made {
-    /// Makes the cluster's objects those of a world; every pod is ready on return. Whether anything changed.
+    /// Makes the cluster's objects those of a world; every pod is ready on return. What changed.
     ///
     /// # Errors
     /// The API server refused something, an object is there already, or a pod did not become ready.
@@ -32,8 +34,7 @@ impl Made {
         server: &Server,
         shape: &Shape<'_>,
         world: &World,
-    ) -> Result<bool, ClusterError> {
-        let before = self.objects.clone();
+    ) -> Result<Changes, ClusterError> {
         let mut wanted = shape.objects(world);
         self.namespaces(server, shape, world, &mut wanted).await?;
         let mut gone = BTreeSet::new();
@@ -47,7 +48,8 @@ impl Made {
                 Some(there) if there == object => {}
                 Some(there) if differs_in_labels_only(there, object) => {
                     let change = change_of_labels(there, object);
-                    server.merge(key, &change).await?;
+                    let there = server.merge(key, &change).await?;
+                    self.changes.there(key, &there);
                     self.objects.insert(key.clone(), object.clone());
                 }
                 Some(_) => {
@@ -69,7 +71,7 @@ impl Made {
         }
         let ready = wanted.into_keys().filter(|key| key.kind == Kind::Pod).collect();
         self.pods = ready::wait(server, &ready, &gone).await?;
-        Ok(self.objects != before)
+        Ok(std::mem::take(&mut self.changes))
     }
 
     /// The namespaces of a world: those that are not there are made; others' are used when nobody lives in them.
@@ -131,7 +133,8 @@ impl Made {
     }
 
     async fn create(&mut self, server: &Server, key: &Key, object: &Value) -> Result<(), ClusterError> {
-        server.create(key, object).await?;
+        let there = server.create(key, object).await?;
+        self.changes.there(key, &there);
         self.objects.insert(key.clone(), object.clone());
         Ok(())
     }
@@ -143,6 +146,7 @@ impl Made {
         gone: &mut BTreeSet<Key>,
     ) -> Result<(), ClusterError> {
         server.delete(key).await?;
+        self.changes.gone(key);
         self.objects.remove(key);
         if key.kind == Kind::Pod {
             gone.insert(key.clone());

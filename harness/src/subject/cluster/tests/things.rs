@@ -24,7 +24,9 @@ async fn a_world_becomes_objects_that_carry_the_runs_label() {
     let server = script.server();
     let parts = Parts::new(&server.run);
     let mut made = Made::default();
-    assert!(made.reconcile(&server, &parts.shape(), &world()).await.unwrap());
+    let changes = made.reconcile(&server, &parts.shape(), &world()).await.unwrap();
+    let changed: Vec<_> = changes.versions.keys().map(String::as_str).collect();
+    assert_eq!(changed, ["Namespace//x", "Namespace//y", "Pod/x/a", "Pod/y/b"]);
     let expected = [
         "/api/v1/namespaces/x",
         "/api/v1/namespaces/x/pods/a",
@@ -46,7 +48,8 @@ async fn a_world_becomes_objects_that_carry_the_runs_label() {
     assert_eq!(script.object("/api/v1/namespaces/x")["metadata"]["labels"]["team"], "x");
 
     let before = script.asked().len();
-    assert!(!made.reconcile(&server, &parts.shape(), &world()).await.unwrap(), "the same world again");
+    let again = made.reconcile(&server, &parts.shape(), &world()).await.unwrap();
+    assert!(again.is_empty(), "the same world again");
     let writes = script.asked().split_off(before).into_iter().filter(|asked| !asked.line.starts_with("GET"));
     assert_eq!(writes.count(), 0);
 }
@@ -66,7 +69,8 @@ async fn labels_change_in_place_and_a_pod_that_is_no_more_goes() {
     }
     next.pods.retain(|name, _| name.name == "a");
     next.namespaces.remove("y");
-    assert!(made.reconcile(&server, &parts.shape(), &next).await.unwrap());
+    let changes = made.reconcile(&server, &parts.shape(), &next).await.unwrap();
+    assert_eq!(changes.versions.get("Pod/y/b").map(String::as_str), Some(""), "an empty version: it is gone");
     let asked = script.asked();
     let patch = asked.iter().find(|asked| asked.line.starts_with("PATCH")).unwrap();
     assert_eq!(patch.body["metadata"]["labels"]["app"], Value::Null);
@@ -207,7 +211,7 @@ async fn policies_are_applied_as_they_are_written() {
     let server = script.server();
     let (mut applied, naming) = (Policies::default(), Naming::default());
     let changes = applied.reconcile(&server, &naming, &policies(DENY)).await.unwrap();
-    assert_eq!(changes.applied, BTreeMap::from([("NetworkPolicy/x/deny".to_owned(), "1".to_owned())]));
+    assert_eq!(changes.versions, BTreeMap::from([("NetworkPolicy/x/deny".to_owned(), "1".to_owned())]));
     let asked = script.asked();
     let apply = asked.iter().find(|asked| asked.line.starts_with("PATCH")).unwrap();
     assert_eq!(apply.line, format!("PATCH {DENY_PATH}"));
@@ -218,7 +222,7 @@ async fn policies_are_applied_as_they_are_written() {
     let again = applied.reconcile(&server, &naming, &policies(DENY)).await.unwrap();
     assert!(again.is_empty(), "what is there already is not applied again");
     let gone = applied.reconcile(&server, &naming, &PolicyLocations::default()).await.unwrap();
-    assert_eq!(gone.deleted, ["NetworkPolicy/x/deny"]);
+    assert_eq!(gone.versions, BTreeMap::from([("NetworkPolicy/x/deny".to_owned(), String::new())]));
     assert!(script.there().is_empty());
 }
 
