@@ -6,7 +6,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use egret_core::flow::Flow;
 use egret_core::fqdn::Names;
@@ -34,6 +34,8 @@ struct Shared {
     state: Mutex<State>,
     /// Flows of the proxies that nobody has taken yet.
     requests: Mutex<Vec<Flow>>,
+    /// Whom to tell of each of them.
+    heard: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// The first change of the maps that failed where nobody was there to be told.
     failed: Mutex<Option<AgentError>>,
 }
@@ -48,6 +50,14 @@ impl Shared {
     fn note(&self, result: Result<(), AgentError>) {
         if let Err(error) = result {
             self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+    }
+
+    /// Keeps a proxy's flow until it is taken.
+    fn report(&self, flow: Flow) {
+        self.requests().push(flow);
+        if let Some(tell) = self.heard.get() {
+            tell();
         }
     }
 
@@ -71,6 +81,7 @@ impl Agent {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(datapath, wall_offset)),
             requests: Mutex::new(Vec::new()),
+            heard: OnceLock::new(),
             failed: Mutex::new(None),
         });
         let inside = netns.try_clone().map_err(AgentError::system("hold the node's network"))?;
@@ -160,6 +171,12 @@ impl Agent {
         drop(state);
         flows.sort_by_key(|flow| flow.time);
         flows
+    }
+
+    /// Tells of each flow of a proxy, from the proxy's thread; the descriptor tells of packets only. Only the first
+    /// who asks is told.
+    pub fn on_request(&self, tell: impl Fn() + Send + Sync + 'static) {
+        let _another_is_told = self.shared.heard.set(Box::new(tell));
     }
 
     /// Records that the datapath could not hand over, since the agent started.

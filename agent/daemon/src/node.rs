@@ -258,6 +258,11 @@ impl Node {
         self.agent.drain()
     }
 
+    /// As [`Agent::on_request`].
+    pub fn on_request(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.agent.on_request(tell);
+    }
+
     /// As [`Agent::lost`].
     ///
     /// # Errors

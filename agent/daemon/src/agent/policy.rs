@@ -22,7 +22,7 @@ impl DnsPolicy for NodePolicy {
         let flow = flow(&state, query, rule, None);
         drop(state);
         let allowed = rule.is_some();
-        self.0.requests().push(flow);
+        self.0.report(flow);
         allowed
     }
 
@@ -35,7 +35,7 @@ impl DnsPolicy for NodePolicy {
         let rule = rule_for(&state, query);
         let flow = flow(&state, query, rule, Some(answer.clone()));
         drop(state);
-        self.0.requests().push(flow);
+        self.0.report(flow);
     }
 
     fn asks_as(&self, query: &Query) -> IpAddr {

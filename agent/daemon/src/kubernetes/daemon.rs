@@ -4,12 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use egret_core::Desired;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::assemble::{Assembled, assemble};
 use super::watch::Watch;
@@ -118,8 +119,14 @@ impl Daemon {
         let readable: OwnedFd = self.node.borrow().as_fd().try_clone_to_owned()?;
         // SAFETY: the descriptor is owned by the registration and is the same as long as that lives.
         let readable = unsafe { AsyncFd::register_with_interest(readable, Interest::READABLE) }?;
+        let requests = Arc::new(Notify::new());
+        let told = Arc::clone(&requests);
+        self.node.borrow().on_request(move || told.notify_one());
         loop {
-            readable.readable().await?.clear_ready();
+            tokio::select! {
+                ready = readable.readable() => ready?.clear_ready(),
+                () = requests.notified() => {}
+            }
             self.keep_flows(&mut self.node.borrow_mut());
             self.tell();
         }
