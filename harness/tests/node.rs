@@ -9,6 +9,8 @@ mod api;
 mod kills;
 #[path = "node/machine.rs"]
 mod machine;
+#[path = "node/names.rs"]
+mod names;
 #[path = "node/plugin.rs"]
 mod plugin;
 #[path = "node/restart.rs"]
@@ -22,11 +24,12 @@ type Body = fn() -> Result<(), Failed>;
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
     let root = nix::unistd::geteuid().is_root();
-    let bodies: [(&str, Body); 4] = [
+    let bodies: [(&str, Body); 5] = [
         ("each command does what the specification says", plugin::commands),
         ("commands without an agent say so, and deletions work", plugin::without_agent),
         ("nothing leaks from a thousand calls with kills in between", kills::killed),
         ("an agent that is killed and comes back loses no packet", restart::restarted),
+        ("names that were learned stay learned over a restart", names::learned),
     ];
     let trials =
         bodies.into_iter().map(|(name, body)| Trial::test(name, body).with_ignored_flag(!root)).collect();

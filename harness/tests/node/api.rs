@@ -17,7 +17,7 @@ pub(crate) fn uid(pod: usize) -> String {
 }
 
 /// Serves until the process ends.
-pub(crate) fn serve(node: &Netns, policies: Vec<Value>) -> io::Result<SocketAddr> {
+pub(crate) fn serve(node: &Netns, policies: &[Value]) -> io::Result<SocketAddr> {
     let listener = node.enter(|| TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
     let lists = Arc::new(lists(policies));
@@ -31,7 +31,8 @@ pub(crate) fn serve(node: &Netns, policies: Vec<Value>) -> io::Result<SocketAddr
     Ok(address)
 }
 
-fn lists(policies: Vec<Value>) -> BTreeMap<&'static str, Vec<Value>> {
+fn lists(policies: &[Value]) -> BTreeMap<&'static str, Vec<Value>> {
+    let of = |kind: &str| policies.iter().filter(|policy| policy["kind"] == kind).cloned().collect();
     let metadata = |name: &str, uid: &str| json!({ "name": name, "uid": uid, "resourceVersion": "7" });
     let node = |name: &str, address: &str, prefix: &str| {
         json!({
@@ -56,7 +57,8 @@ fn lists(policies: Vec<Value>) -> BTreeMap<&'static str, Vec<Value>> {
         ("/api/v1/pods", (0..PODS).map(pod).collect()),
         ("/api/v1/services", Vec::new()),
         ("/apis/discovery.k8s.io/v1/endpointslices", Vec::new()),
-        ("/apis/networking.k8s.io/v1/networkpolicies", policies),
+        ("/apis/networking.k8s.io/v1/networkpolicies", of("NetworkPolicy")),
+        ("/apis/cilium.io/v2/ciliumnetworkpolicies", of("CiliumNetworkPolicy")),
     ]
     .into()
 }

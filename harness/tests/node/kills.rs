@@ -38,7 +38,7 @@ fn rounds(seed: u64) -> Result<(), Failed> {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
-    let mut machine = Machine::new(Vec::new())?;
+    let mut machine = Machine::new(&[])?;
     machine.start()?;
     let (mut cut_short, mut finished) = (0, 0);
     // Those whose `DEL` never came, as when a node loses its power: `GC` finds them.

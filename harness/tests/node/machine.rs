@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -12,7 +12,7 @@ use egret_agent::Netns;
 use egret_agent::control::client::Client;
 use egret_agent::control::{Request, SOCKET};
 use egret_agent::netlink::view::{self, Link};
-use egret_agent::netlink::{Batch, LOOPBACK, VethEnd, await_link};
+use egret_agent::netlink::{Batch, Hop, LOOPBACK, VethEnd, await_link};
 use libtest_mimic::Failed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -23,11 +23,17 @@ use super::api;
 /// How long anything may take that comes without an event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Address of the node.
+const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
+
+/// Address of a host outside the cluster.
+pub(crate) const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+
 /// A node without a cluster.
 pub(crate) struct Machine {
     pub(crate) netns: Netns,
-    // Held: the other end of the node's link is in it.
-    _outside: Netns,
+    /// What is behind the node's own link: one host, [`OUTSIDE`].
+    pub(crate) outside: Netns,
     pub(crate) folder: tempfile::TempDir,
     agent: Option<Child>,
 }
@@ -44,16 +50,22 @@ pub(crate) struct Call<'a> {
 
 impl Machine {
     /// A node whose agent is not started yet.
-    pub(crate) fn new(policies: Vec<Value>) -> Result<Self, Failed> {
+    pub(crate) fn new(policies: &[Value]) -> Result<Self, Failed> {
         let (netns, outside) = (Netns::new()?, Netns::new()?);
         let end = |name, index| VethEnd { name, index, mac: [2, 0, 0, 0, 0, index as u8] };
         netns.enter(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?;
         Batch::new()
             .up(LOOPBACK)
             .veth(&end("eth0", 2), &end("eth1", 3), outside.as_fd())
-            .address(2, IpAddr::from([10, 77, 0, 1]))
+            .address(2, NODE)
+            .route((OUTSIDE, 32), Hop::Link(2), Some(NODE))
             .send(&netns)?;
-        Batch::new().up(3).send(&outside)?;
+        Batch::new()
+            .up(3)
+            .address(3, OUTSIDE)
+            .route((IpAddr::from([10, 244, 0, 0]), 16), Hop::Via(NODE, 3), None)
+            .neighbour(3, NODE, end("eth0", 2).mac)
+            .send(&outside)?;
         await_link(&netns, 2)?;
         let folder = tempfile::tempdir()?;
         for name in ["bin", "conf", "run"] {
@@ -67,7 +79,7 @@ impl Machine {
             "contexts": [{ "name": "x", "context": { "cluster": "x", "user": "x" } }],
         });
         fs::write(folder.path().join("kubeconfig"), configuration.to_string())?;
-        Ok(Self { netns, _outside: outside, folder, agent: None })
+        Ok(Self { netns, outside, folder, agent: None })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -163,6 +175,18 @@ impl Machine {
     /// Calls the plugin and returns its answer; an error is the answer of a call that failed.
     pub(crate) fn call(&self, call: &Call<'_>) -> Result<Result<Value, Value>, Failed> {
         answer(&self.begin(call)?.wait_with_output()?)
+    }
+
+    /// Links a pod.
+    pub(crate) fn add(&self, pod: usize) -> Result<(Netns, IpAddr), Failed> {
+        let netns = Netns::new()?;
+        let container = format!("container-{pod}");
+        let call =
+            Call { command: "ADD", container: &container, netns: Some(&netns), pod, more: Value::Null };
+        let added = self.call(&call)?.map_err(|failure| format!("ADD: {failure}"))?;
+        let address = added["ips"][0]["address"].as_str();
+        let address = address.and_then(|text| text.split('/').next()?.parse().ok());
+        Ok((netns, address.ok_or("no address")?))
     }
 
     /// The links of pods.

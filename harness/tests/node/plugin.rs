@@ -22,7 +22,7 @@ fn expect_done(answer: Result<Value, Value>) -> Result<Value, Failed> {
 }
 
 pub(crate) fn commands() -> Result<(), Failed> {
-    let mut machine = Machine::new(Vec::new())?;
+    let mut machine = Machine::new(&[])?;
     machine.start()?;
     expect_done(machine.call(&call("STATUS", "", None))?)?;
     let versions = expect_done(machine.call(&call("VERSION", "", None))?)?;
@@ -64,7 +64,7 @@ pub(crate) fn commands() -> Result<(), Failed> {
 }
 
 pub(crate) fn without_agent() -> Result<(), Failed> {
-    let mut machine = Machine::new(Vec::new())?;
+    let mut machine = Machine::new(&[])?;
     machine.start()?;
     let pod = Netns::new()?;
     expect_done(machine.call(&call("ADD", "c-1", Some(&pod)))?)?;

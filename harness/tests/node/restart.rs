@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use egret_agent::Netns;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
-use super::machine::{Call, Machine};
+use super::machine::Machine;
 
 /// How often the agent is killed.
 const RESTARTS: usize = 5;
@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Only `pod-0` may talk to `pod-1`, on two ports.
 fn policy() -> Value {
     json!({
+        "kind": "NetworkPolicy",
         "metadata": { "name": "only", "namespace": "default", "uid": "p", "resourceVersion": "8" },
         "spec": {
             "podSelector": { "matchLabels": { "app": "pod-1" } },
@@ -29,15 +30,6 @@ fn policy() -> Value {
             }],
         },
     })
-}
-
-fn add(machine: &Machine, pod: usize) -> Result<(Netns, IpAddr), Failed> {
-    let netns = Netns::new()?;
-    let container = format!("container-{pod}");
-    let call = Call { command: "ADD", container: &container, netns: Some(&netns), pod, more: Value::Null };
-    let added = machine.call(&call)?.map_err(|failure| format!("ADD: {failure}"))?;
-    let address = added["ips"][0]["address"].as_str().and_then(|text| text.split('/').next()?.parse().ok());
-    Ok((netns, address.ok_or("no address")?))
 }
 
 /// Segments that were sent again in a network.
@@ -50,10 +42,10 @@ fn retransmitted(netns: &Netns) -> Result<u64, Failed> {
 }
 
 pub(crate) fn restarted() -> Result<(), Failed> {
-    let mut machine = Machine::new(vec![policy()])?;
+    let mut machine = Machine::new(&[policy()])?;
     machine.start()?;
-    let (client, _) = add(&machine, 0)?;
-    let (server, address) = add(&machine, 1)?;
+    let (client, _) = machine.add(0)?;
+    let (server, address) = machine.add(1)?;
     let at = |port| SocketAddr::new(address, port);
     let listener = server.enter(|| TcpListener::bind(at(8080)))?;
     let echo = server.enter(|| UdpSocket::bind(at(9000)))?;
