@@ -82,8 +82,11 @@ pub fn of_sources(sources: &[Arc<Source>], dialect: Option<Dialect>) -> Result<C
     }
     let dialect =
         dialect.unwrap_or_else(|| Dialect::of_kinds(parts.policies.keys().map(|id| id.kind.as_str())));
-    let (policies, objects) =
-        parts.policies.into_iter().map(|(id, (policy, object))| ((id.clone(), policy), (id, object))).unzip();
+    let (policies, objects) = parts
+        .policies
+        .into_iter()
+        .map(|(id, (policy, object))| ((id.clone(), policy.into()), (id, object)))
+        .unzip();
     Ok(Cluster {
         desired: Desired { world, policies, dialect },
         policies: PolicyLocations::new(objects),

@@ -25,6 +25,7 @@ pub(crate) use words::{is_named, requirement, service};
 
 use egret_core::Protocol;
 use egret_core::fqdn::Names;
+use egret_core::identity::LabelSet;
 use egret_core::judge::{self, Answer, End, Question, Unanswerable};
 use egret_shared::Direction;
 use serde::Serialize;
@@ -196,7 +197,8 @@ impl Party {
             End::Service(name) => (format!("service {name}"), None),
         };
         let state = compiled.state(end.node().unwrap_or(0));
-        let labels = state.and_then(|state| state.labels.get(&identity)).cloned().unwrap_or_default();
+        let labels =
+            state.and_then(|state| state.labels.get(&identity)).map(LabelSet::texts).unwrap_or_default();
         Self { name, identity: identity.0, labels, node }
     }
 }

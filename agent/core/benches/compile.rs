@@ -47,7 +47,7 @@ fn cluster(pods: usize) -> Desired {
         };
         world.pods.insert(name(index), pod);
     }
-    let policies = (0..APPLICATIONS).map(policy).map(|policy| (policy.id.clone(), policy)).collect();
+    let policies = (0..APPLICATIONS).map(policy).map(|policy| (policy.id.clone(), policy.into())).collect();
     Desired { world, policies, ..Desired::default() }
 }
 

@@ -7,14 +7,16 @@
 mod shapes;
 
 use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use egret_core::compile::{Allocator, compile};
+use egret_core::compile::{Allocator, Changed, Compiler};
 use egret_core::fqdn::Names;
 use egret_core::judge::{Cluster, Party, Question, SideVerdict};
 use egret_core::matrix::{Matrix, Who};
 use egret_core::reference::{Flow, Reading, Subject, Verdict, judge};
+use egret_core::world::Pod;
 use egret_core::{ObjectName, Protocol};
 use egret_shared::Direction;
 
@@ -65,9 +67,7 @@ fn cold(criterion: &mut Criterion, name: &str, shape: &Shape) {
     group.bench_function("cold compile", |bencher| {
         bencher.iter_batched(
             Allocator::default,
-            |mut numbers| {
-                (compile(black_box(&shape.desired), NODE, &Names::default(), &mut numbers), numbers)
-            },
+            |numbers| Compiler::new(black_box(&shape.desired), NODE, &Names::default(), numbers),
             BatchSize::PerIteration,
         );
     });
@@ -79,9 +79,58 @@ fn cold(criterion: &mut Criterion, name: &str, shape: &Shape) {
     });
 }
 
-/// 25 000 namespaces, 75 000 policies, 100 000 pods.
+/// 25 000 namespaces, 75 000 policies, 100 000 pods: a cold start, then one change after the other, back and forth.
 fn cold_start(criterion: &mut Criterion) {
-    cold(criterion, "B7 25000 namespaces of 4 pods and 3 policies", &shapes::small_namespaces(25_000));
+    let shape = shapes::small_namespaces(25_000);
+    cold(criterion, "B7 25000 namespaces of 4 pods and 3 policies", &shape);
+    one_change(criterion, shape);
+}
+
+/// Each measurement is two changes: something comes, and goes again.
+fn one_change(criterion: &mut Criterion, mut shape: Shape) {
+    let (names, large) = (Names::default(), "large");
+    for pod in 0..1_000 {
+        shape.pod(large, &format!("pod-{pod:04}"), "app");
+    }
+    let policy = shape.understand(large, "policy", shapes::within("app"));
+    let Shape { mut desired, .. } = shape;
+    let mut compiler = Compiler::new(&desired, NODE, &names, Allocator::default());
+
+    let name = ObjectName::new("ns-12345", "another");
+    let pod = desired.world.pods[&ObjectName::new("ns-12345", "app-1-a")].clone();
+    let pod = Pod { addresses: vec![IpAddr::V4(Ipv4Addr::new(172, 16, 0, 9))], ..pod };
+    let changed = Changed { pods: [name.clone()].into(), ..Changed::default() };
+    criterion.bench_function("B9 one pod comes and goes", |bencher| {
+        bencher.iter(|| {
+            desired.world.pods.insert(name.clone(), pod.clone());
+            let came = compiler.update(&desired, NODE, &names, black_box(&changed));
+            desired.world.pods.remove(&name);
+            assert_eq!((came.len(), compiler.update(&desired, NODE, &names, &changed).len()), (2, 2));
+        });
+    });
+
+    let changed = Changed { policies: [policy.id.clone()].into(), ..Changed::default() };
+    criterion.bench_function("B9 one policy for 1000 pods comes and goes", |bencher| {
+        bencher.iter(|| {
+            desired.policies.insert(policy.id.clone(), policy.clone());
+            let came = compiler.update(&desired, NODE, &names, black_box(&changed));
+            desired.policies.remove(&policy.id);
+            let went = compiler.update(&desired, NODE, &names, &changed);
+            assert!(came.len() > 1_000 && went.len() > 1_000);
+        });
+    });
+
+    let changed = Changed { namespaces: ["ns-12345".to_owned()].into(), ..Changed::default() };
+    criterion.bench_function("B9 one namespace's label comes and goes", |bencher| {
+        bencher.iter(|| {
+            let labels = desired.world.namespaces.get_mut("ns-12345").unwrap();
+            labels.insert("team".to_owned(), "red".to_owned());
+            let came = compiler.update(&desired, NODE, &names, black_box(&changed));
+            desired.world.namespaces.get_mut("ns-12345").unwrap().remove("team");
+            let went = compiler.update(&desired, NODE, &names, &changed);
+            assert!(came.len() > 4 && went.len() > 4);
+        });
+    });
 }
 
 fn tenants(criterion: &mut Criterion) {

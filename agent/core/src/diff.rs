@@ -17,14 +17,17 @@
 //! step 2, while the policy on that identity changes too. The old policy then holds until step 4.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use egret_shared::{Author as Number, Direction, Identity, PolicyEntry, PolicyKey, ServiceEntry, ServiceKey};
 use ipnet::IpNet;
 
 use crate::ObjectName;
-use crate::policymap::build::{Rows, Traffic, Verdict, numbered};
+use crate::change::{Change, entry_of};
+use crate::policymap::build::{Rows, Traffic, Verdict};
 use crate::policymap::level;
+use crate::policymap::rows::Row;
 use crate::state::{DatapathState, EndpointState, PolicyRows, longest_prefix};
 
 /// One write to one map.
@@ -55,9 +58,9 @@ pub enum MapWrite {
     /// A service row goes.
     DeleteService(ServiceKey),
     /// An endpoint: new, or with another policy, identity or address.
-    PutEndpoint(ObjectName, EndpointState),
+    PutEndpoint(Arc<ObjectName>, EndpointState),
     /// An endpoint goes.
-    DeleteEndpoint(ObjectName),
+    DeleteEndpoint(Arc<ObjectName>),
 }
 
 /// Numbers of bridges begin here; they live only between the first and the last write of one diff.
@@ -66,86 +69,75 @@ const FIRST_BRIDGE: u32 = 1 << 31;
 /// The writes that lead from `old` to `new`, in order.
 #[must_use]
 pub fn diff(old: &DatapathState, new: &DatapathState) -> Vec<MapWrite> {
+    writes(old, &Change::between(old, new))
+}
+
+/// The writes that a change of `old` comes to, in order.
+#[must_use]
+pub fn writes(old: &DatapathState, change: &Change) -> Vec<MapWrite> {
     let mut writes = Vec::new();
-    for (number, rows) in &new.policies {
-        if !old.policies.contains_key(number) {
-            put_policy(&mut writes, rows);
-        }
+    for (number, rows) in &change.policies {
+        rows.iter().for_each(|rows| put_policy(&mut writes, *number, rows));
     }
-    let bridges = move_prefixes(&mut writes, old, new);
-    put_services(&mut writes, old, new);
-    for (name, endpoint) in &new.endpoints {
-        if old.endpoints.get(name) != Some(endpoint) || bridges.endpoints.contains(name) {
-            writes.push(MapWrite::PutEndpoint(name.clone(), endpoint.clone()));
-        }
+    let bridges = move_prefixes(&mut writes, old, change);
+    put_services(&mut writes, change);
+    for (name, endpoint) in &change.endpoints {
+        writes.extend(endpoint.iter().map(|endpoint| MapWrite::PutEndpoint(name.clone(), endpoint.clone())));
     }
-    for name in old.endpoints.keys().filter(|name| !new.endpoints.contains_key(*name)) {
-        writes.push(MapWrite::DeleteEndpoint(name.clone()));
+    let gone = change.endpoints.iter().filter(|(_, endpoint)| endpoint.is_none());
+    writes.extend(gone.map(|(name, _)| MapWrite::DeleteEndpoint(name.clone())));
+    for (number, rows) in &bridges {
+        delete_policy(&mut writes, *number, rows);
     }
-    for rows in &bridges.policies {
-        delete_policy(&mut writes, rows);
-    }
-    for (number, rows) in &old.policies {
-        if !new.policies.contains_key(number) {
-            delete_policy(&mut writes, rows);
-        }
+    for (number, _) in change.policies.iter().filter(|(_, rows)| rows.is_none()) {
+        old.policies.get(number).into_iter().for_each(|rows| delete_policy(&mut writes, *number, rows));
     }
     writes
 }
 
-fn put_policy(writes: &mut Vec<MapWrite>, rows: &PolicyRows) {
-    let put = |((key, prefix), entry): (&(PolicyKey, u32), &PolicyEntry)| MapWrite::PutPolicy {
-        key: *key,
-        prefix: *prefix,
-        entry: *entry,
-    };
-    writes.extend(rows.iter().map(put));
+fn put_policy(writes: &mut Vec<MapWrite>, number: u32, rows: &PolicyRows) {
+    let put = |((key, prefix), entry)| MapWrite::PutPolicy { key, prefix, entry };
+    writes.extend(rows.numbered(number).map(put));
 }
 
-fn delete_policy(writes: &mut Vec<MapWrite>, rows: &PolicyRows) {
-    writes.extend(rows.keys().map(|(key, prefix)| MapWrite::DeletePolicy { key: *key, prefix: *prefix }));
+fn delete_policy(writes: &mut Vec<MapWrite>, number: u32, rows: &PolicyRows) {
+    writes.extend(rows.numbered(number).map(|((key, prefix), _)| MapWrite::DeletePolicy { key, prefix }));
 }
 
 /// Backends, then the rows that count them; then counting rows that go, before the backends they count.
-fn put_services(writes: &mut Vec<MapWrite>, old: &DatapathState, new: &DatapathState) {
+fn put_services(writes: &mut Vec<MapWrite>, change: &Change) {
     let mut changed: Vec<_> =
-        new.services.iter().filter(|(key, entry)| old.services.get(key) != Some(entry)).collect();
+        change.services.iter().filter_map(|(key, entry)| Some((*key, (*entry)?))).collect();
     changed.sort_by_key(|(key, _)| key.slot == 0);
-    writes.extend(changed.into_iter().map(|(key, entry)| MapWrite::PutService(*key, *entry)));
-    let mut gone: Vec<_> = old.services.keys().filter(|key| !new.services.contains_key(key)).collect();
-    gone.sort_by_key(|key| key.slot != 0);
-    writes.extend(gone.into_iter().map(|key| MapWrite::DeleteService(*key)));
-}
-
-/// The policies that exist only between two states, and who uses them.
-#[derive(Default)]
-struct Bridges {
-    policies: Vec<PolicyRows>,
-    endpoints: BTreeSet<ObjectName>,
+    writes.extend(changed.into_iter().map(|(key, entry)| MapWrite::PutService(key, entry)));
+    let mut gone: Vec<_> = change.services.iter().filter(|(_, entry)| entry.is_none()).collect();
+    gone.sort_by_key(|(key, _)| key.slot != 0);
+    writes.extend(gone.into_iter().map(|(key, _)| MapWrite::DeleteService(*key)));
 }
 
 /// Step 2. Longer prefixes are written before shorter ones and deleted after them, so that every address
-/// goes from its old identity to its new one at once.
-fn move_prefixes(writes: &mut Vec<MapWrite>, old: &DatapathState, new: &DatapathState) -> Bridges {
+/// goes from its old identity to its new one at once. Returns the bridges with their numbers.
+fn move_prefixes(writes: &mut Vec<MapWrite>, old: &DatapathState, change: &Change) -> Vec<(u32, PolicyRows)> {
     let mut puts: Vec<_> =
-        new.ipcache.iter().filter(|(prefix, identity)| old.ipcache.get(prefix) != Some(identity)).collect();
+        change.ipcache.iter().filter_map(|(prefix, identity)| Some((*prefix, (*identity)?))).collect();
     puts.sort_by_key(|(prefix, _)| core::cmp::Reverse(prefix.prefix_len()));
-    let mut deletes: Vec<_> = old.ipcache.keys().filter(|prefix| !new.ipcache.contains_key(prefix)).collect();
+    let deletes = change.ipcache.iter().filter(|(_, identity)| identity.is_none());
+    let mut deletes: Vec<IpNet> = deletes.map(|(prefix, _)| *prefix).collect();
     deletes.sort_by_key(|prefix| prefix.prefix_len());
 
     let left_by = |prefix: &IpNet| longest_prefix(&old.ipcache, *prefix).unwrap_or(Identity::WORLD);
-    let left_by_deletes: BTreeSet<Identity> = deletes.iter().map(|prefix| left_by(prefix)).collect();
+    let left_by_deletes: BTreeSet<Identity> = deletes.iter().map(left_by).collect();
     let mut left_by_puts: BTreeSet<Identity> = puts.iter().map(|(prefix, _)| left_by(prefix)).collect();
     left_by_puts.extend(&left_by_deletes);
 
-    let mut bridges = Bridges::default();
+    let mut bridges = Vec::new();
     if !puts.is_empty() {
-        cross(writes, &mut bridges, old, new, &left_by_puts);
-        writes.extend(puts.into_iter().map(|(prefix, id)| MapWrite::PutIpcache(*prefix, *id)));
+        cross(writes, &mut bridges, old, change, &left_by_puts);
+        writes.extend(puts.into_iter().map(|(prefix, id)| MapWrite::PutIpcache(prefix, id)));
     }
     if !deletes.is_empty() {
-        cross(writes, &mut bridges, old, new, &left_by_deletes);
-        writes.extend(deletes.into_iter().map(|prefix| MapWrite::DeleteIpcache(*prefix)));
+        cross(writes, &mut bridges, old, change, &left_by_deletes);
+        writes.extend(deletes.into_iter().map(MapWrite::DeleteIpcache));
     }
     bridges
 }
@@ -153,14 +145,15 @@ fn move_prefixes(writes: &mut Vec<MapWrite>, old: &DatapathState, new: &Datapath
 /// Writes bridges for the endpoints whose policy changes, and switches them over.
 fn cross(
     writes: &mut Vec<MapWrite>,
-    bridges: &mut Bridges,
+    bridges: &mut Vec<(u32, PolicyRows)>,
     old: &DatapathState,
-    new: &DatapathState,
+    change: &Change,
     left: &BTreeSet<Identity>,
 ) {
     let mut built: BTreeMap<(u32, u32, u8), u32> = BTreeMap::new();
     let mut switched = Vec::new();
-    for (name, after) in &new.endpoints {
+    for (name, after) in &change.endpoints {
+        let Some(after) = after else { continue };
         let Some(before) = old.endpoints.get(name).filter(|before| before.policy != after.policy) else {
             continue;
         };
@@ -170,15 +163,14 @@ fn cross(
                 return to;
             }
             *built.entry((from, to, direction as u8)).or_insert_with(|| {
-                let number = FIRST_BRIDGE.saturating_add(u32::try_from(bridges.policies.len()).unwrap_or(0));
-                let rows = numbered(&bridge(old, new, (from, to), left), number);
-                put_policy(writes, &rows);
-                bridges.policies.push(rows);
+                let number = FIRST_BRIDGE.saturating_add(u32::try_from(bridges.len()).unwrap_or(0));
+                let rows = bridge(old, change, (from, to), left);
+                put_policy(writes, number, &rows);
+                bridges.push((number, rows));
                 number
             })
         });
         switched.push(MapWrite::PutEndpoint(name.clone(), EndpointState { policy, ..after.clone() }));
-        bridges.endpoints.insert(name.clone());
     }
     writes.extend(switched);
 }
@@ -188,49 +180,34 @@ fn cross(
 /// out for every identity that an address can have.
 fn bridge(
     old: &DatapathState,
-    new: &DatapathState,
+    change: &Change,
     (from, to): (u32, u32),
     left: &BTreeSet<Identity>,
 ) -> PolicyRows {
-    let (from, to) = (by_identity(old, from), by_identity(new, to));
-    let same_any = from.get(&Identity::ANY) == to.get(&Identity::ANY);
-    let mut identities: BTreeSet<Identity> = old.labels.keys().chain(new.labels.keys()).copied().collect();
-    identities.extend(old.ipcache.values().chain(new.ipcache.values()));
-    if same_any {
-        identities.insert(Identity::ANY);
-    }
-    let mut rows = PolicyRows::new();
+    let new = entry_of(&change.policies, &to).and_then(Option::as_ref);
+    let (from, to) = (rows_of(from, old.policies.get(&from)), rows_of(to, new.or(old.policies.get(&to))));
+    let any = [&from, &to].map(|rows| rows.of(Identity::ANY));
+    let same_any = any.first() == any.last();
+    let known = old.labels.keys().chain(change.labels.iter().map(|(identity, _)| identity)).copied();
+    let identities: BTreeSet<Identity> = known.chain(same_any.then_some(Identity::ANY)).collect();
+    let mut rows = Rows::default();
     for identity in identities {
         let source = if left.contains(&identity) { &from } else { &to };
-        let mut own = source.get(&identity).cloned().unwrap_or_default();
-        if !same_any {
-            own = merged(own, source.get(&Identity::ANY), identity);
-        }
-        rows.extend(own);
-    }
-    rows
-}
-
-/// One policy's rows under number 0, by identity; policy 0 lets everything pass.
-fn by_identity(state: &DatapathState, policy: u32) -> BTreeMap<Identity, PolicyRows> {
-    let mut by_identity: BTreeMap<Identity, PolicyRows> = BTreeMap::new();
-    if policy == 0 {
-        let mut open = Rows::default();
-        open.add(Identity::ANY, Traffic::Any, Verdict::allow(level::LAST, Number::NONE));
-        by_identity.insert(Identity::ANY, open.finish());
-    }
-    for ((key, prefix), entry) in state.policies.get(&policy).into_iter().flatten() {
-        let rows = by_identity.entry(Identity(key.identity)).or_default();
-        rows.insert((PolicyKey { policy: 0, ..*key }, *prefix), *entry);
-    }
-    by_identity
-}
-
-/// An identity's own rows together with those for any identity, as one set of rows for it.
-fn merged(own: PolicyRows, any: Option<&PolicyRows>, identity: Identity) -> PolicyRows {
-    let mut rows = Rows::from(own);
-    for ((key, prefix), entry) in any.into_iter().flatten() {
-        rows.insert((PolicyKey { identity: identity.0, ..*key }, *prefix), *entry);
+        let any = source.of(Identity::ANY).iter().filter(|_| !same_any);
+        let spelled = any.map(|row| Row { identity: identity.0, ..*row });
+        rows.extend(source.of(identity).iter().copied().chain(spelled));
     }
     rows.finish()
+}
+
+/// A policy's rows; policy 0 lets everything pass.
+fn rows_of(policy: u32, rows: Option<&PolicyRows>) -> PolicyRows {
+    match rows {
+        None if policy == 0 => {
+            let mut open = Rows::default();
+            open.add(Identity::ANY, Traffic::Any, Verdict::allow(level::LAST, Number::NONE));
+            open.finish()
+        }
+        rows => rows.cloned().unwrap_or_default(),
+    }
 }

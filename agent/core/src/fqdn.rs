@@ -1,8 +1,7 @@
 //! Names learned from DNS answers, with the time at which each address is forgotten.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -15,66 +14,60 @@ const SECOND: u64 = 1_000_000_000;
 /// What one node has learned; all its endpoints share it (policy semantics 4.5).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
-    /// Name (normalised) to addresses to the nanosecond at which each is forgotten.
-    names: BTreeMap<String, BTreeMap<IpAddr, u64>>,
+    /// Address to names (normalised) to the nanosecond at which the address is forgotten under the name.
+    known: BTreeMap<IpAddr, BTreeMap<String, u64>>,
 }
 
 impl Names {
     /// Notes the addresses of an answer under the name that was asked for; `now` is in nanoseconds.
     ///
-    /// An address that is known lives as long as its longest answer says. Returns whether the set of
-    /// addresses changed, which is when the datapath state may have.
-    pub fn learn(&mut self, name: &str, addresses: &[IpAddr], ttl_seconds: u32, now: u64) -> bool {
-        if addresses.is_empty() {
-            return false;
-        }
+    /// An address that is known lives as long as its longest answer says. Returns the addresses that the name
+    /// is new for, ordered: what may change the datapath state.
+    pub fn learn(
+        &mut self,
+        name: &str,
+        addresses: &[IpAddr],
+        ttl_seconds: u32,
+        now: u64,
+    ) -> BTreeSet<IpAddr> {
         let until = now.saturating_add(u64::from(ttl_seconds).saturating_mul(SECOND));
-        let known = self.names.entry(normalise(name)).or_default();
-        let mut changed = false;
+        let name = normalise(name);
+        let mut changed = BTreeSet::new();
         for address in addresses {
-            let entry = known.entry(*address).or_insert_with(|| {
-                changed = true;
-                until
-            });
-            *entry = until.max(*entry);
+            let names = self.known.entry(*address).or_default();
+            match names.get_mut(&name) {
+                Some(known) => *known = until.max(*known),
+                None => {
+                    names.insert(name.clone(), until);
+                    changed.insert(*address);
+                }
+            }
         }
         changed
     }
 
-    /// Forgets what is over at `now`, in nanoseconds; returns whether anything was.
-    pub fn expire(&mut self, now: u64) -> bool {
-        let mut changed = false;
-        self.names.retain(|_, addresses| {
-            addresses.retain(|_, until| {
-                let keeps = *until > now;
-                changed |= !keeps;
-                keeps
-            });
-            !addresses.is_empty()
+    /// Forgets what is over at `now`, in nanoseconds; returns the addresses that lost a name.
+    pub fn expire(&mut self, now: u64) -> BTreeSet<IpAddr> {
+        let mut changed = BTreeSet::new();
+        self.known.retain(|address, names| {
+            let before = names.len();
+            names.retain(|_, until| *until > now);
+            if names.len() != before {
+                changed.insert(*address);
+            }
+            !names.is_empty()
         });
         changed
     }
 
     /// The names that lead to an address, ordered.
-    #[must_use]
-    pub fn names_of(&self, ip: IpAddr) -> Vec<String> {
-        self.names
-            .iter()
-            .filter(|(_, addresses)| addresses.contains_key(&ip))
-            .map(|(name, _)| name.clone())
-            .collect()
+    pub fn of(&self, address: IpAddr) -> impl Iterator<Item = &str> {
+        self.known.get(&address).into_iter().flat_map(|names| names.keys().map(String::as_str))
     }
 
-    /// Every address with the names that lead to it, ordered.
-    #[must_use]
-    pub fn addresses(&self) -> BTreeMap<IpAddr, Vec<&str>> {
-        let mut by_address: BTreeMap<IpAddr, Vec<&str>> = BTreeMap::new();
-        for (name, addresses) in &self.names {
-            for address in addresses.keys() {
-                by_address.entry(*address).or_default().push(name);
-            }
-        }
-        by_address
+    /// Every address, ordered.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.known.keys().copied()
     }
 }
 
@@ -89,10 +82,10 @@ mod tests {
     #[test]
     fn learning_reports_new_addresses_only() {
         let mut names = Names::default();
-        assert!(names.learn("A.example.", &[A], 10, 0));
-        assert!(!names.learn("a.example", &[A], 20, 5 * SECOND));
-        assert!(names.learn("a.example", &[A, B], 1, 5 * SECOND));
-        assert_eq!(names.names_of(A), ["a.example"]);
+        assert_eq!(names.learn("A.example.", &[A], 10, 0), [A].into());
+        assert_eq!(names.learn("a.example", &[A], 20, 5 * SECOND), [].into());
+        assert_eq!(names.learn("a.example", &[A, B], 1, 5 * SECOND), [B].into());
+        assert!(names.of(A).eq(["a.example"]));
     }
 
     #[test]
@@ -100,16 +93,16 @@ mod tests {
         let mut names = Names::default();
         names.learn("a.example", &[A], 20, 0);
         names.learn("a.example", &[A], 1, 0);
-        assert!(!names.expire(20 * SECOND - 1));
-        assert!(names.expire(20 * SECOND));
-        assert!(!names.expire(20 * SECOND));
-        assert!(names.names_of(A).is_empty());
+        assert_eq!(names.expire(20 * SECOND - 1), [].into());
+        assert_eq!(names.expire(20 * SECOND), [A].into());
+        assert_eq!(names.expire(20 * SECOND), [].into());
+        assert_eq!(names.of(A).next(), None);
     }
 
     #[test]
     fn an_empty_answer_teaches_nothing() {
         let mut names = Names::default();
-        assert!(!names.learn("a.example", &[], 20, 0));
+        assert_eq!(names.learn("a.example", &[], 20, 0), [].into());
         assert_eq!(names, Names::default());
     }
 }

@@ -1,8 +1,11 @@
 //! Security identities: label sets with numbers, and which address has which.
 
 pub mod label;
+mod members;
+pub(crate) mod outside;
+pub(crate) mod reference;
 pub mod relevant;
-mod table;
 
 pub use label::{LabelSet, Source};
-pub use table::{Identities, Member, NamedPorts, of};
+pub use members::{Member, NamedPorts};
+pub(crate) use members::{Members, Settled};

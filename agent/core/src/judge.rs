@@ -7,7 +7,6 @@
 //! | a flow's verdicts as numbers | `judged` |
 //! | every rule that gives a verdict | `claims` |
 //! | which backends a service stands for | `service` |
-//! | a policy's rows, laid out for lookups | `table` |
 //!
 //! Connections are not followed: a question is about a connection's first packet.
 
@@ -16,7 +15,6 @@ mod cluster;
 mod end;
 mod judged;
 mod service;
-pub(crate) mod table;
 
 pub use claims::Claims;
 pub use cluster::Cluster;

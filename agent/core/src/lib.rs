@@ -7,8 +7,9 @@
 //! | selection and resolution | rules and identities -> what an endpoint may do | [`selector`], `policy` |
 //! | rows | what an endpoint may do -> policymap rows | `policymap` |
 //! | requests | HTTP rules and a request -> whether it passes | [`http`] |
-//! | compile | desired state -> datapath state: the four stages above | [`mod@compile`], [`state`] |
-//! | diff | two states -> ordered writes | [`mod@diff`] |
+//! | compile | desired state, or what is different in it -> datapath state: the four stages above | [`mod@compile`], [`state`] |
+//! | change | two states, or one and what reached it -> what is different | [`mod@change`] |
+//! | diff | a change -> ordered writes | [`mod@diff`] |
 //! | predict | desired states and probes -> [`probe::Observation`] | [`model`] |
 //! | judge | desired state and a question -> both directions, with authors | [`judge`] |
 //! | matrix | compiled cluster -> who can talk to whom | [`matrix`] |
@@ -32,6 +33,7 @@
 extern crate alloc;
 
 pub mod author;
+pub mod change;
 pub mod compile;
 pub mod diff;
 pub mod flow;
@@ -61,6 +63,7 @@ pub use protocol::Protocol;
 pub use world::World;
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,8 +73,8 @@ use serde::{Deserialize, Serialize};
 pub struct Desired {
     /// What exists.
     pub world: World,
-    /// Policies by kind, namespace and name.
-    pub policies: BTreeMap<author::PolicyId, rule::Policy>,
+    /// Policies by kind, namespace and name. A copy shares them.
+    pub policies: BTreeMap<author::PolicyId, Arc<rule::Policy>>,
     /// Whose reading of the policies holds.
     pub dialect: rule::Dialect,
 }

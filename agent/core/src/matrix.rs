@@ -11,9 +11,9 @@ use egret_shared::decide::policy::{Decision, decide};
 use egret_shared::{Author as Number, Direction, Identity, Verdict};
 use ipnet::IpNet;
 
-use crate::judge::table::Table;
 use crate::judge::{Cluster, SideVerdict};
 use crate::rule::{PortMatch, Ports};
+use crate::state::PolicyRows;
 use crate::{Author, Desired, ObjectName, Protocol};
 
 /// A protocol with a port, or with the type of an ICMP message.
@@ -91,8 +91,8 @@ impl Matrix {
         for (index, party) in matrix.parties.iter().enumerate() {
             by_identity.entry(party.identity).or_default().push(index);
         }
-        for (policy, table) in cluster.tables() {
-            let row = matrix.decide(policy, table, &by_identity);
+        for (policy, rows) in cluster.policies() {
+            let row = matrix.decide(policy, rows, &by_identity);
             matrix.decisions.insert(policy, row);
         }
         matrix.merge();
@@ -143,16 +143,21 @@ impl Matrix {
     }
 
     /// What one policy says of each traffic and peer.
-    fn decide(&self, policy: u32, table: &Table, by_identity: &BTreeMap<Identity, Vec<usize>>) -> Vec<Side> {
+    fn decide(
+        &self,
+        policy: u32,
+        rows: &PolicyRows,
+        by_identity: &BTreeMap<Identity, Vec<usize>>,
+    ) -> Vec<Side> {
         let mut decisions = Vec::with_capacity(self.traffic.len() * self.parties.len());
         for (protocol, port) in &self.traffic {
             let about = |peer| {
-                let decision = decide(policy, peer, protocol.number(), *port, |key| table.lookup(key));
+                let decision = decide(policy, peer, protocol.number(), *port, |key| rows.lookup(key));
                 Side::of(&decision, policy)
             };
             let start = decisions.len();
             decisions.resize(start + self.parties.len(), about(Identity::ANY));
-            for identity in table.identities() {
+            for identity in rows.identities() {
                 let places = by_identity.get(&identity).into_iter().flatten();
                 let side = about(identity);
                 for place in places {
@@ -266,7 +271,7 @@ fn parties(cluster: &Cluster) -> Vec<Party> {
     let mut prefixes = BTreeMap::new();
     for state in cluster.states() {
         for (name, endpoint) in &state.endpoints {
-            alike.entry((endpoint.identity, endpoint.policy)).or_default().push(name.clone());
+            alike.entry((endpoint.identity, endpoint.policy)).or_default().push((**name).clone());
         }
         for (prefix, identity) in &state.ipcache {
             let nodes = cluster.desired().world.nodes.values();

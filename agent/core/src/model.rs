@@ -17,6 +17,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use crate::compile::Changed;
 use crate::probe::{Observation, Outcome, Peer, Port, Probe, Record, Request};
 use crate::state::DatapathState;
 use crate::world::Application;
@@ -48,10 +49,11 @@ impl Model {
     /// Brings a desired state into force on every node. What nodes have learned and which connections are
     /// open stays.
     pub fn apply(&mut self, desired: &Desired) {
+        let changed = Changed::between(&self.desired, desired);
         self.desired = desired.clone();
         self.nodes.retain(|name, _| desired.world.nodes.contains_key(name));
         for name in desired.world.nodes.keys() {
-            self.nodes.entry(name.clone()).or_default().compile(desired, name);
+            self.nodes.entry(name.clone()).or_default().compile(desired, name, &changed);
         }
     }
 
@@ -60,9 +62,8 @@ impl Model {
         self.now = self.now.saturating_add(nanoseconds);
         for (name, node) in &mut self.nodes {
             node.expire(self.now);
-            if node.names.expire(self.now) {
-                node.compile(&self.desired, name);
-            }
+            let addresses = node.names.expire(self.now);
+            node.compile(&self.desired, name, &Changed { addresses, ..Changed::default() });
         }
     }
 
@@ -78,7 +79,7 @@ impl Model {
     /// The compiled state of a node.
     #[must_use]
     pub fn state(&self, node: &str) -> Option<&DatapathState> {
-        self.nodes.get(node).map(|node| &node.state)
+        self.nodes.get(node).map(|node| node.state())
     }
 
     /// Predicts one probe, which leaves behind what it would leave behind: a connection, learned names.

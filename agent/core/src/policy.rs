@@ -3,5 +3,4 @@
 mod build;
 pub(crate) mod port;
 pub(crate) mod resolve;
-pub(crate) mod scope;
-mod tier;
+pub(crate) mod tier;

@@ -1,6 +1,7 @@
 //! The rows of a policymap.
 
 pub(crate) mod build;
+pub(crate) mod rows;
 
 /// Levels of precedence: 0 is decided first. Cilium's tiers in the high byte leave room for the order of
 /// rules inside a tier (`pkg/policy/types/policyentry.go`).

@@ -1,5 +1,6 @@
 //! Predicates over identities: labels, prefixes, entities and names.
 
+pub(crate) mod anchor;
 pub mod entity;
 pub mod label;
 pub mod name;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{LabelSet, Source};
 
 /// One selector of a rule's peers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Selector {
     /// By labels.
     Labels(LabelSelector),
@@ -42,7 +43,7 @@ pub enum Selector {
 }
 
 /// How a rule refers to groups of prefixes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum GroupMatch {
     /// By name.
     Name(String),

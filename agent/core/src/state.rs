@@ -1,27 +1,27 @@
 //! The compiled state of one node's datapath: what its maps hold, and what its numbers mean.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use egret_shared::{Author as Number, Direction, Identity, PolicyEntry, PolicyKey, ServiceEntry, ServiceKey};
+use egret_shared::{Author as Number, Direction, Identity, ServiceEntry, ServiceKey};
 use ipnet::IpNet;
 
 use crate::author::PolicyId;
 use crate::http::Request;
+use crate::identity::LabelSet;
 use crate::rule::Inspection;
 use crate::selector::NamePattern;
 use crate::{Author, ObjectName, Protocol};
 
-/// Rows of one policy: a key with the policy's number, and the key's prefix length in bits.
-pub type PolicyRows = BTreeMap<(PolicyKey, u32), PolicyEntry>;
+pub use crate::policymap::rows::PolicyRows;
 
 /// Everything that one node's agent writes into maps or asks when it reports.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DatapathState {
     /// The node's pods that have a network of their own.
-    pub endpoints: BTreeMap<ObjectName, EndpointState>,
+    pub endpoints: BTreeMap<Arc<ObjectName>, EndpointState>,
     /// Who has which prefix.
     pub ipcache: BTreeMap<IpNet, Identity>,
     /// Policies by number, one for each direction and content.
@@ -31,15 +31,30 @@ pub struct DatapathState {
     /// Numbers of the policies in force for the node itself per [`Direction`]; 0: not enforced.
     pub host: [u32; 2],
     /// What the DNS proxy lets pass.
-    pub dns_rules: BTreeMap<DnsFilter, Vec<DnsRule>>,
+    pub dns_rules: BTreeMap<DnsFilter, Arc<[DnsRule]>>,
     /// What the proxies for HTTP and TLS let pass, where any rule sends traffic to them.
-    pub proxy_rules: BTreeMap<ProxyFilter, Vec<ProxyRule>>,
-    /// Authors by rule number.
-    pub authors: BTreeMap<u32, Author>,
+    pub proxy_rules: BTreeMap<ProxyFilter, Arc<[ProxyRule]>>,
+    /// Rules by number.
+    pub rules: BTreeMap<u32, RuleName>,
     /// By policy number, the policies that switch default deny on, ordered.
-    pub enforced_by: BTreeMap<u32, Vec<PolicyId>>,
-    /// Labels by identity, as `source:key=value`, ordered.
-    pub labels: BTreeMap<Identity, Vec<String>>,
+    pub enforced_by: BTreeMap<u32, Enforcers>,
+    /// Labels by identity.
+    pub labels: BTreeMap<Identity, LabelSet>,
+}
+
+/// Policies that switch default deny on, ordered.
+pub type Enforcers = Arc<[Arc<PolicyId>]>;
+
+/// What a policy tells the DNS proxy, by port and protocol.
+pub(crate) type DnsFilterRules = Vec<((u16, Protocol), Arc<[DnsRule]>)>;
+
+/// Where a rule stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleName {
+    /// Its policy.
+    pub policy: Arc<PolicyId>,
+    /// As in [`Author::Rule`].
+    pub path: Arc<str>,
 }
 
 /// One endpoint.
@@ -108,7 +123,8 @@ pub enum PeerSet {
     /// Every identity, also those that are not known yet.
     Any,
     /// These.
-    Listed(BTreeSet<Identity>),
+    // INVARIANT: ordered.
+    Listed(Arc<[Identity]>),
 }
 
 impl PeerSet {
@@ -117,7 +133,7 @@ impl PeerSet {
     pub fn contains(&self, identity: Identity) -> bool {
         match self {
             Self::Any => true,
-            Self::Listed(identities) => identities.contains(&identity),
+            Self::Listed(identities) => identities.binary_search(&identity).is_ok(),
         }
     }
 }
@@ -141,10 +157,19 @@ impl DatapathState {
         match rule {
             Number::NONE => None,
             Number::DEFAULT_DENY => Some(Author::DefaultDeny {
-                because: self.enforced_by.get(&policy).cloned().unwrap_or_default(),
+                because: self
+                    .enforced_by
+                    .get(&policy)
+                    .into_iter()
+                    .flat_map(|all| all.iter())
+                    .map(|id| (**id).clone())
+                    .collect(),
             }),
             Number::KUBELET => Some(Author::Kubelet),
-            ordinary => self.authors.get(&ordinary).cloned(),
+            ordinary => self.rules.get(&ordinary).map(|RuleName { policy, path }| Author::Rule {
+                policy: (**policy).clone(),
+                path: (**path).into(),
+            }),
         }
     }
 

@@ -148,6 +148,15 @@ pub struct Host {
     pub serves: Vec<Serve>,
 }
 
+impl Service {
+    /// Whether a pod of its namespace stands behind it.
+    #[must_use]
+    pub fn selects(&self, pod: &Pod) -> bool {
+        let has = |(key, value): (&String, &String)| pod.labels.get(key) == Some(value);
+        self.selector.as_ref().is_some_and(|selector| selector.iter().all(has))
+    }
+}
+
 impl World {
     /// The pod that has this address as its own; hostNetwork pods have none of their own.
     #[must_use]
@@ -167,16 +176,12 @@ impl World {
     /// not ready where that is known.
     #[must_use]
     pub fn backends(&self, name: &ObjectName, service: &Service, port: &ServicePort) -> Vec<(IpAddr, u16)> {
-        let Some(selector) = &service.selector else {
+        if service.selector.is_none() {
             let TargetPort::Number(number) = &port.target else { return Vec::new() };
             return service.endpoints.iter().map(|address| (*address, *number)).collect();
-        };
-        self.pods
-            .iter()
-            .filter(|(pod_name, pod)| {
-                pod_name.namespace == name.namespace
-                    && selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
-            })
+        }
+        in_namespace(&self.pods, &name.namespace)
+            .filter(|(_, pod)| service.selects(pod))
             .filter_map(|(_, pod)| {
                 let number = match &port.target {
                     TargetPort::Number(number) => *number,
@@ -194,6 +199,15 @@ impl World {
             .filter(|(address, _)| service.ready.as_ref().is_none_or(|ready| ready.contains(address)))
             .collect()
     }
+}
+
+/// The objects of one namespace.
+pub(crate) fn in_namespace<'a, T>(
+    objects: &'a BTreeMap<ObjectName, T>,
+    namespace: &'a str,
+) -> impl Iterator<Item = (&'a ObjectName, &'a T)> {
+    let first = ObjectName::new(namespace, "");
+    objects.range(first..).take_while(move |(name, _)| name.namespace == namespace)
 }
 
 #[cfg(test)]

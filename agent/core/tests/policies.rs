@@ -12,6 +12,8 @@ mod flat;
 mod gapless;
 #[path = "policies/generate.rs"]
 mod generate;
+#[path = "policies/incremental.rs"]
+mod incremental;
 #[path = "policies/judge.rs"]
 mod judge;
 #[path = "policies/language.rs"]

@@ -153,7 +153,7 @@ fn compare(situation: &Situation, seen: &mut Seen) -> Result<(), TestCaseError> 
     let world = situation.cluster.world();
     let policies = documents.iter().map(|document| {
         let policy = understand(document).map_err(|wrong| TestCaseError::fail(format!("{wrong:#?}")))?;
-        Ok((policy.id.clone(), policy))
+        Ok((policy.id.clone(), policy.into()))
     });
     let desired = Desired {
         world: world.clone(),

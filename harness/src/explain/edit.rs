@@ -1,6 +1,7 @@
 //! One change of a cluster or its policies, as a person would make it.
 
 use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
 
 use egret_core::author::PolicyId;
 use egret_core::http::{HttpRule, Pattern};
@@ -35,7 +36,7 @@ pub(super) enum Change {
     /// A policy of this name gets one more rule.
     AddRule(PolicyId, Box<Rule>),
     /// One more policy.
-    AddPolicy(Box<Policy>),
+    AddPolicy(Arc<Policy>),
     /// A pod gets another value of a label, or loses it.
     Label(ObjectName, String, Option<String>),
 }
@@ -65,7 +66,7 @@ impl Change {
                     && let Some(Selector::Labels(labels)) = selectors.get_mut(*selector)
                     && *requirement < labels.requirements.len()
                 {
-                    labels.requirements.remove(*requirement);
+                    Arc::make_mut(&mut labels.requirements).remove(*requirement);
                 }
             }),
             Self::AddPeer(policy, path, peer) => rule(desired, policy, path, |rule| {
@@ -92,7 +93,7 @@ impl Change {
                     section.rules.push((**rule).clone());
                 }
             }
-            Self::AddPolicy(policy) => drop(desired.policies.insert(policy.id.clone(), (**policy).clone())),
+            Self::AddPolicy(policy) => drop(desired.policies.insert(policy.id.clone(), Arc::clone(policy))),
             Self::Label(pod, key, value) => {
                 if let Some(pod) = desired.world.pods.get_mut(pod) {
                     match value {
@@ -106,7 +107,8 @@ impl Change {
 }
 
 fn sections<'a>(desired: &'a mut Desired, policy: &PolicyId) -> &'a mut [egret_core::rule::Section] {
-    desired.policies.get_mut(policy).map(|policy| policy.sections.as_mut_slice()).unwrap_or_default()
+    let policy = desired.policies.get_mut(policy).map(Arc::make_mut);
+    policy.map(|policy| policy.sections.as_mut_slice()).unwrap_or_default()
 }
 
 fn rule(desired: &mut Desired, policy: &PolicyId, path: &str, change: impl Fn(&mut Rule)) {

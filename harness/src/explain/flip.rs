@@ -221,7 +221,7 @@ impl<'a> Around<'a> {
         let name = "one-more-policy".to_owned();
         let id = PolicyId { kind: kind.into(), namespace: Some(pod.namespace.clone()), name };
         let policy = Policy::new(id, vec![section]);
-        Some(Edit { text, change: Change::AddPolicy(Box::new(policy)) })
+        Some(Edit { text, change: Change::AddPolicy(policy.into()) })
     }
 
     /// A rule for this flow alone.

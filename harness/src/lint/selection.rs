@@ -71,7 +71,7 @@ fn label_outside_identity(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<
         return;
     }
     let mut warn = |path: &str, selector: &LabelSelector| {
-        for requirement in &selector.requirements {
+        for requirement in selector.requirements.iter() {
             let key = &requirement.key;
             let is_own = key.starts_with(LabelSet::NAMESPACE_LABELS) || key.starts_with("io.kubernetes.pod.");
             if is_own || relevant::is_relevant(key) {

@@ -1,7 +1,9 @@
 //! Generated clusters: policies as documents and, understood, as rules.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
+use egret_core::rule::Policy;
 use egret_core::spec::{Document, PolicyKind, understand};
 use egret_core::world::{Application, Node, Pod, Serve, World};
 use egret_core::{Desired, Labels, ObjectName, Protocol};
@@ -31,7 +33,7 @@ impl Shape {
         self.desired.world.namespaces.insert(name.to_owned(), labels);
     }
 
-    fn pod(&mut self, namespace: &str, name: &str, app: &str) {
+    pub(crate) fn pod(&mut self, namespace: &str, name: &str, app: &str) {
         let number = self.desired.world.pods.len() as u32 + 1;
         let pod = Pod {
             labels: [("app".to_owned(), app.to_owned())].into(),
@@ -49,6 +51,12 @@ impl Shape {
     }
 
     fn policy(&mut self, namespace: &str, name: &str, spec: Value) {
+        let policy = self.understand(namespace, name, spec);
+        self.desired.policies.insert(policy.id.clone(), policy);
+    }
+
+    /// A policy that is not in force yet.
+    pub(crate) fn understand(&mut self, namespace: &str, name: &str, spec: Value) -> Arc<Policy> {
         let document = json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
@@ -57,9 +65,14 @@ impl Shape {
         });
         let document = Document::deserialize_kind(PolicyKind::NetworkPolicy, document).unwrap();
         let policy = understand(&document).unwrap();
-        self.desired.policies.insert(policy.id.clone(), policy);
         self.documents.push(document);
+        Arc::new(policy)
     }
+}
+
+/// The pods of an application may reach each other, and nobody else may reach them.
+pub(crate) fn within(of: &str) -> Value {
+    json!({ "podSelector": app(of), "ingress": [{ "from": [{ "podSelector": app(of) }] }] })
 }
 
 fn app(app: &str) -> Value {
@@ -96,9 +109,7 @@ pub(crate) fn small_namespaces(namespaces: usize) -> Shape {
         for of in ["app-1", "app-2"] {
             shape.pod(&namespace, &format!("{of}-a"), of);
             shape.pod(&namespace, &format!("{of}-b"), of);
-            let spec =
-                json!({ "podSelector": app(of), "ingress": [{ "from": [{ "podSelector": app(of) }] }] });
-            shape.policy(&namespace, of, spec);
+            shape.policy(&namespace, of, within(of));
         }
     }
     shape

@@ -1,37 +1,37 @@
 //! Numbers that stay what they are for the life of one node's agent.
 
-use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use egret_shared::{Author as Number, Direction, Identity};
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 
 use crate::ObjectName;
 use crate::author::PolicyId;
 use crate::identity::Member;
-use crate::state::PolicyRows;
+use crate::state::{DatapathState, Enforcers, PolicyRows};
 
 /// Hands out numbers; the same thing always gets the same number, and no number is used twice.
 #[derive(Clone, Debug, Default)]
 pub struct Allocator {
     pods: Numbers<Member>,
     locals: Numbers<Member>,
-    rules: BTreeMap<PolicyId, BTreeMap<String, u32>>,
+    rules: HashMap<Arc<PolicyId>, Vec<(Arc<str>, u32)>>,
     /// How many numbers of rules were ever given.
     rule_count: u32,
-    endpoints: Numbers<ObjectName>,
+    endpoints: Numbers<Arc<ObjectName>>,
     policies: Numbers<PolicyContent>,
 }
 
 /// What makes one policy number differ from another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PolicyContent {
-    /// 0 ingress, 1 egress.
-    pub(crate) direction: u8,
-    /// Rows under policy number 0.
+    pub(crate) direction: Direction,
     pub(crate) rows: PolicyRows,
     /// Policies behind default deny.
-    pub(crate) enforced_by: Vec<PolicyId>,
+    pub(crate) enforced_by: Enforcers,
 }
 
 impl Allocator {
@@ -47,70 +47,114 @@ impl Allocator {
 
     /// Numbers of one policy's rules.
     pub(crate) fn rules(&mut self, policy: &PolicyId) -> RuleNumbers<'_> {
-        RuleNumbers { given: self.rules.entry(policy.clone()).or_default(), count: &mut self.rule_count }
+        let entry = match self.rules.entry_ref(policy) {
+            EntryRef::Occupied(entry) => entry,
+            EntryRef::Vacant(entry) => entry.insert_entry_with_key(Arc::new(policy.clone()), Vec::new()),
+        };
+        let policy = Arc::clone(entry.key());
+        RuleNumbers { policy, given: entry.into_mut(), count: &mut self.rule_count }
     }
 
     /// Number of an endpoint.
-    pub(crate) fn endpoint(&mut self, name: &ObjectName) -> u32 {
+    pub(crate) fn endpoint(&mut self, name: &Arc<ObjectName>) -> u32 {
         self.endpoints.number(name, 1)
     }
 
     /// Number of one direction's rows.
-    pub(crate) fn policy(&mut self, direction: Direction, rows: PolicyRows, by: Vec<PolicyId>) -> u32 {
-        let content = PolicyContent { direction: direction as u8, rows, enforced_by: by };
-        self.policies.number(&content, 1)
+    pub(crate) fn policy(&mut self, content: &PolicyContent) -> u32 {
+        self.policies.number(content, 1)
     }
 
-    /// Forgets endpoints and policies that the newest state has no more: what comes back is a new one.
+    /// Forgets an endpoint that the newest state has no more: what comes back is a new one.
     ///
     /// Identities and rules stay, so that reports about the past keep their meaning.
-    pub(crate) fn retain(&mut self, endpoint: impl Fn(&ObjectName) -> bool, policy: impl Fn(u32) -> bool) {
-        self.endpoints.given.retain(|name, _| endpoint(name));
-        self.policies.given.retain(|_, number| policy(*number));
+    pub(crate) fn forget_endpoint(&mut self, name: &ObjectName) {
+        self.endpoints.given.remove(name);
+    }
+
+    /// Forgets a policy that the newest state has no more.
+    pub(crate) fn forget_policy(&mut self, number: u32, rows: &PolicyRows, enforced_by: &Enforcers) {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let content = PolicyContent { direction, rows: rows.clone(), enforced_by: enforced_by.clone() };
+            if self.policies.given.get(&content) == Some(&number) {
+                self.policies.given.remove(&content);
+            }
+        }
+    }
+
+    /// Forgets the endpoints and policies that a state, whose own all have numbers, does not hold.
+    pub(crate) fn retain(&mut self, state: &DatapathState) {
+        if self.endpoints.given.len() > state.endpoints.len() {
+            self.endpoints.given.retain(|name, _| state.endpoints.contains_key(name));
+        }
+        if self.policies.given.len() > state.policies.len() {
+            self.policies.given.retain(|_, number| state.policies.contains_key(number));
+        }
+    }
+
+    /// Room for what is expected.
+    pub(crate) fn reserve(&mut self, pods: usize, policies: usize) {
+        self.endpoints.given.reserve(pods);
+        self.rules.reserve(policies);
+    }
+}
+
+/// By what tells policies apart in all but rare cases: rows name the rules that put them there.
+impl Hash for PolicyContent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.direction, &self.rows).hash(state);
     }
 }
 
 /// Hands out numbers for the rules of one policy.
 pub(crate) struct RuleNumbers<'a> {
-    given: &'a mut BTreeMap<String, u32>,
+    pub(crate) policy: Arc<PolicyId>,
+    // INVARIANT: ordered by path.
+    given: &'a mut Vec<(Arc<str>, u32)>,
     count: &'a mut u32,
 }
 
 impl RuleNumbers<'_> {
-    /// Number of the rule with this path.
-    pub(crate) fn rule(&mut self, path: &str) -> u32 {
-        if let Some(number) = self.given.get(path) {
-            return *number;
+    /// Number of the rule with this path, and the path.
+    pub(crate) fn rule(&mut self, path: &str) -> (u32, Arc<str>) {
+        match self.given.binary_search_by(|(known, _)| (**known).cmp(path)) {
+            Ok(place) => {
+                let known = self.given.get(place);
+                known.map_or((Number::NONE, Arc::default()), |(path, number)| (*number, Arc::clone(path)))
+            }
+            Err(place) => {
+                let number = Number::FIRST_RULE.saturating_add(*self.count);
+                *self.count = self.count.saturating_add(1);
+                let path: Arc<str> = path.into();
+                self.given.reserve_exact(1);
+                self.given.insert(place, (Arc::clone(&path), number));
+                (number, path)
+            }
         }
-        let number = Number::FIRST_RULE.saturating_add(*self.count);
-        *self.count = self.count.saturating_add(1);
-        self.given.insert(path.to_string(), number);
-        number
     }
 }
 
 /// Numbers for one kind of thing.
 #[derive(Clone, Debug)]
 struct Numbers<T> {
-    given: BTreeMap<T, u32>,
+    given: HashMap<T, u32>,
     /// How many were ever given: the next number is this many after the first.
     count: u32,
 }
 
 impl<T> Default for Numbers<T> {
     fn default() -> Self {
-        Self { given: BTreeMap::new(), count: 0 }
+        Self { given: HashMap::new(), count: 0 }
     }
 }
 
-impl<T: Ord + Clone> Numbers<T> {
+impl<T: Hash + Eq + Clone> Numbers<T> {
     fn number(&mut self, thing: &T, first: u32) -> u32 {
-        if let Some(number) = self.given.get(thing) {
-            return *number;
+        let new = first.saturating_add(self.count);
+        let number = *self.given.entry_ref(thing).or_insert(new);
+        if number == new {
+            self.count = self.count.saturating_add(1);
         }
-        let number = first.saturating_add(self.count);
-        self.count = self.count.saturating_add(1);
-        self.given.insert(thing.clone(), number);
         number
     }
 }

@@ -1,5 +1,6 @@
 //! Labels with their sources, as identities carry them and selectors ask for them.
 
+use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -71,18 +72,49 @@ impl Source {
 }
 
 /// The labels of one identity, by key and then by source. A copy shares them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelSet {
     // INVARIANT: ordered by key and source, each pair once.
-    labels: Arc<Vec<Label>>,
+    labels: Arc<[Arc<Label>]>,
 }
 
-/// One label.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Label {
-    key: String,
+/// One label; the sets that hold it share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Label {
+    pub(crate) key: Cow<'static, str>,
     source: Source,
-    value: String,
+    pub(crate) value: Cow<'static, str>,
+}
+
+impl Label {
+    pub(crate) fn new(source: Source, key: String, value: &str) -> Arc<Self> {
+        Arc::new(Self { key: key.into(), source, value: value.to_string().into() })
+    }
+
+    /// A Kubernetes label whose key is one of the fixed ones.
+    pub(crate) fn fixed(key: &'static str, value: impl Into<Cow<'static, str>>) -> Arc<Self> {
+        Arc::new(Self { key: Cow::Borrowed(key), source: Source::K8s, value: value.into() })
+    }
+
+    fn place(&self) -> (&str, Source) {
+        (&self.key, self.source)
+    }
+}
+
+/// Of several values under one source and key the last counts.
+impl FromIterator<Arc<Label>> for LabelSet {
+    fn from_iter<T: IntoIterator<Item = Arc<Label>>>(labels: T) -> Self {
+        let mut labels: Vec<_> = labels.into_iter().collect();
+        labels.sort_by(|a, b| a.place().cmp(&b.place()));
+        labels.dedup_by(|later, earlier| {
+            let same = later.place() == earlier.place();
+            if same {
+                core::mem::swap(later, earlier);
+            }
+            same
+        });
+        Self { labels: labels.into() }
+    }
 }
 
 impl LabelSet {
@@ -97,9 +129,6 @@ impl LabelSet {
     /// Key of the label that names a pod's service account.
     pub const SERVICE_ACCOUNT: &'static str = "io.cilium.k8s.policy.serviceaccount";
 
-    /// What stands before a CiliumCIDRGroup's name in its label (Cilium `pkg/policy/api/cidr.go`).
-    const GROUP_NAME: &'static str = "io.cilium.policy.cidrgroupname/";
-
     /// The set of one reserved label.
     #[must_use]
     pub fn reserved(name: &str) -> Self {
@@ -110,13 +139,13 @@ impl LabelSet {
 
     /// Adds a label; an earlier value under the same source and key is replaced.
     pub fn insert(&mut self, source: Source, key: &str, value: &str) {
-        let labels = Arc::make_mut(&mut self.labels);
-        let place = labels.binary_search_by(|label| (label.key.as_str(), label.source).cmp(&(key, source)));
-        let label = Label { key: key.to_string(), source, value: value.to_string() };
-        match place {
-            Ok(place) => labels.splice(place..=place, [label]).for_each(drop),
-            Err(place) => labels.insert(place, label),
-        }
+        let added = Label::new(source, key.to_string(), value);
+        *self = self.labels.iter().cloned().chain([added]).collect();
+    }
+
+    /// The labels, by key and source.
+    pub(crate) fn labels(&self) -> &[Arc<Label>] {
+        &self.labels
     }
 
     /// Adds the label of a prefix.
@@ -126,7 +155,7 @@ impl LabelSet {
 
     /// Adds the labels of a group of prefixes: its name, and the object's own.
     pub fn insert_group(&mut self, name: &str, labels: &Labels) {
-        self.insert(Source::CidrGroup, &format!("{}{name}", Self::GROUP_NAME), "");
+        self.insert(Source::CidrGroup, &group_key(name), "");
         for (key, value) in labels {
             self.insert(Source::CidrGroup, key, value);
         }
@@ -135,18 +164,18 @@ impl LabelSet {
     /// Whether the label of a group's name is there.
     #[must_use]
     pub fn has_group(&self, name: &str) -> bool {
-        self.has(Source::CidrGroup, &format!("{}{name}", Self::GROUP_NAME))
+        self.has(Source::CidrGroup, &group_key(name))
     }
 
     /// The values under a key, of one source or of all.
     pub fn values<'a>(&'a self, source: Option<Source>, key: &'a str) -> impl Iterator<Item = &'a str> {
-        let start = self.labels.partition_point(|label| label.key.as_str() < key);
+        let start = self.labels.partition_point(|label| &*label.key < key);
         self.labels
             .iter()
             .skip(start)
             .take_while(move |label| label.key == key)
             .filter(move |label| source.is_none_or(|source| source == label.source))
-            .map(|label| label.value.as_str())
+            .map(|label| &*label.value)
     }
 
     /// Whether the key is there under this source.
@@ -161,25 +190,12 @@ impl LabelSet {
         self.has(Source::Cidr, &prefix_key(prefix))
     }
 
-    /// The set whose [`LabelSet::texts`] these are; a text with an unknown source is none of them.
-    #[must_use]
-    pub fn of_texts(texts: &[String]) -> Self {
-        let mut set = Self::default();
-        for text in texts {
-            let Some((word, label)) = text.split_once(':') else { continue };
-            let (key, value) = label.split_once('=').unwrap_or((label, ""));
-            if let Some(source) = Source::parse(word) {
-                set.insert(source, key, value);
-            }
-        }
-        set
-    }
-
     /// Every label as `source:key` or `source:key=value`, ordered.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
         let mut texts = vec![];
-        for Label { key, source, value } in &*self.labels {
+        for label in &*self.labels {
+            let Label { key, source, value } = &**label;
             let word = source.word();
             texts.push(if value.is_empty() {
                 format!("{word}:{key}")
@@ -194,7 +210,7 @@ impl LabelSet {
 
 /// A prefix as a label key: `:` becomes `-`, and a leading or trailing `::` gets a zero, so that the key stays
 /// a valid one (Cilium `pkg/labels/cidr.go`).
-fn prefix_key(prefix: &IpNet) -> String {
+pub(crate) fn prefix_key(prefix: &IpNet) -> String {
     match prefix {
         IpNet::V4(v4) => v4.to_string(),
         IpNet::V6(v6) => {
@@ -208,4 +224,9 @@ fn prefix_key(prefix: &IpNet) -> String {
             format!("{key}/{}", v6.prefix_len())
         }
     }
+}
+
+/// The key of a CiliumCIDRGroup's name (Cilium `pkg/policy/api/cidr.go`).
+pub(crate) fn group_key(name: &str) -> String {
+    format!("io.cilium.policy.cidrgroupname/{name}")
 }

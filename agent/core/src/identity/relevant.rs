@@ -1,6 +1,10 @@
 //! Which labels of a pod make its identity.
 
-use crate::identity::{LabelSet, Source};
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::identity::label::{Label, LabelSet, Source};
 use crate::rule::Dialect;
 use crate::world::{Pod, World};
 use crate::{Labels, ObjectName};
@@ -36,25 +40,62 @@ pub fn is_relevant(key: &str) -> bool {
 /// In the Kubernetes dialect every pod label counts; Cilium leaves some out ([`is_relevant`]).
 #[must_use]
 pub fn of_pod(name: &ObjectName, pod: &Pod, world: &World, dialect: Dialect) -> LabelSet {
-    let mut set = LabelSet::default();
-    for (key, value) in &pod.labels {
-        let kept = match dialect {
-            Dialect::Cilium | Dialect::Cilium119 => is_relevant(key),
-            Dialect::Kubernetes => true,
-        };
-        if kept {
-            set.insert(Source::K8s, key, value);
+    InCluster::new(dialect).namespace(&name.namespace, world).of_pod(pod)
+}
+
+/// What all pods of the cluster have in common, so that their labels share it.
+#[derive(Clone)]
+pub(crate) struct InCluster {
+    cluster: Arc<Label>,
+    default_account: Arc<Label>,
+    dialect: Dialect,
+}
+
+/// What all pods of one namespace have in common.
+pub(crate) struct InNamespace {
+    labels: Vec<Arc<Label>>,
+    all: InCluster,
+}
+
+impl InCluster {
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        Self {
+            cluster: Label::fixed(LabelSet::CLUSTER, LabelSet::DEFAULT_CLUSTER),
+            default_account: Label::fixed(LabelSet::SERVICE_ACCOUNT, "default"),
+            dialect,
         }
     }
-    let no_labels = Labels::new();
-    for (key, value) in world.namespaces.get(&name.namespace).unwrap_or(&no_labels) {
-        set.insert(Source::K8s, &alloc::format!("{}{key}", LabelSet::NAMESPACE_LABELS), value);
+
+    pub(crate) fn namespace(&self, namespace: &str, world: &World) -> InNamespace {
+        let own = world.namespaces.get(namespace);
+        let mut labels = Vec::with_capacity(own.map_or(0, Labels::len) + 2);
+        labels.extend(
+            own.into_iter().flatten().map(|(key, value)| {
+                Label::new(Source::K8s, [LabelSet::NAMESPACE_LABELS, key].concat(), value)
+            }),
+        );
+        labels.push(Label::fixed(LabelSet::NAMESPACE, namespace.to_string()));
+        labels.push(Arc::clone(&self.cluster));
+        InNamespace { labels, all: self.clone() }
     }
-    set.insert(Source::K8s, LabelSet::NAMESPACE, &name.namespace);
-    set.insert(Source::K8s, LabelSet::CLUSTER, LabelSet::DEFAULT_CLUSTER);
-    let account = if pod.service_account.is_empty() { "default" } else { &pod.service_account };
-    set.insert(Source::K8s, LabelSet::SERVICE_ACCOUNT, account);
-    set
+}
+
+impl InNamespace {
+    /// The labels that policies see of one of the namespace's pods.
+    pub(crate) fn of_pod(&self, pod: &Pod) -> LabelSet {
+        let mut labels = Vec::with_capacity(pod.labels.len() + self.labels.len() + 1);
+        let kept = pod.labels.iter().filter(|(key, _)| match self.all.dialect {
+            Dialect::Cilium | Dialect::Cilium119 => is_relevant(key),
+            Dialect::Kubernetes => true,
+        });
+        labels.extend(kept.map(|(key, value)| Label::new(Source::K8s, key.clone(), value)));
+        labels.extend(self.labels.iter().cloned());
+        labels.push(match pod.service_account.as_str() {
+            "" | "default" => Arc::clone(&self.all.default_account),
+            other => Label::fixed(LabelSet::SERVICE_ACCOUNT, other.to_string()),
+        });
+        labels.into_iter().collect()
+    }
 }
 
 /// The labels by which policies for nodes select one (`nodeSelector`).

@@ -83,8 +83,7 @@ impl Cluster {
     #[must_use]
     pub fn labels(&self, node: usize, identity: egret_shared::Identity) -> LabelSet {
         let state = self.state(node);
-        let texts = state.and_then(|state| state.labels.get(&identity));
-        LabelSet::of_texts(texts.map(Vec::as_slice).unwrap_or_default())
+        state.and_then(|state| state.labels.get(&identity)).cloned().unwrap_or_default()
     }
 
     fn is_peer(&self, claim: &Claim<'_>, peer: &LabelSet) -> bool {

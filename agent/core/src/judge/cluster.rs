@@ -10,12 +10,11 @@ use egret_shared::{Direction, Identity, Proxy};
 
 use super::end::{End, Unanswerable};
 use super::judged::{Judged, SideJudged};
-use super::table::Table;
 use super::{Answer, Balanced, Layer7, Layer7Answer, Party, Question, SideAnswer, SideVerdict};
 use crate::compile::{Allocator, compile};
 use crate::fqdn::Names;
 use crate::http::Request;
-use crate::state::{DatapathState, ProxyFilter};
+use crate::state::{DatapathState, PolicyRows, ProxyFilter};
 use crate::{Author, Desired, ObjectName, Protocol};
 
 /// A cluster that can be asked.
@@ -37,8 +36,6 @@ pub struct Cluster {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) state: DatapathState,
-    /// Rows by policy number.
-    tables: BTreeMap<u32, Table>,
 }
 
 impl Cluster {
@@ -59,9 +56,8 @@ impl Cluster {
                 continue;
             }
             let state = compile(desired, name, learned, &mut numbers);
-            let tables = state.policies.iter().map(|(number, rows)| (*number, Table::new(rows))).collect();
             this.names.insert(name.clone(), this.nodes.len());
-            this.nodes.push(Node { state, tables });
+            this.nodes.push(Node { state });
         }
         for (name, pod) in world.pods.iter().filter(|(_, pod)| !pod.host_network) {
             this.addresses.extend(pod.addresses.iter().map(|address| (*address, name.clone())));
@@ -90,9 +86,9 @@ impl Cluster {
     }
 
     /// Every policy once, with its rows: one number means the same policy on each node.
-    pub(crate) fn tables(&self) -> BTreeMap<u32, &Table> {
-        let tables = self.nodes.iter().flat_map(|node| &node.tables);
-        tables.map(|(policy, table)| (*policy, table)).collect()
+    pub(crate) fn policies(&self) -> BTreeMap<u32, &PolicyRows> {
+        let policies = self.nodes.iter().flat_map(|node| &node.state.policies);
+        policies.map(|(policy, rows)| (*policy, rows)).collect()
     }
 
     /// Answers one question.
@@ -264,8 +260,8 @@ impl Cluster {
         if policy == 0 {
             return SideJudged::unasked(peer);
         }
-        let table = self.nodes.get(node).and_then(|node| node.tables.get(&policy));
-        let decision = decide(policy, peer, protocol.number(), port, |key| table?.lookup(key));
+        let rows = self.nodes.get(node).and_then(|node| node.state.policies.get(&policy));
+        let decision = decide(policy, peer, protocol.number(), port, |key| rows?.lookup(key));
         SideJudged::of(&decision, policy, peer)
     }
 

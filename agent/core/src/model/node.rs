@@ -8,9 +8,8 @@ use egret_shared::decide::policy::{Decision, decide};
 use egret_shared::{CtEntry, CtKey, Direction, DropReason, Identity, ServiceKey, Side, Verdict};
 
 use super::route::Client;
-use crate::compile::{Allocator, compile};
+use crate::compile::{Changed, Compiler};
 use crate::fqdn::Names;
-use crate::policymap::build::lookup;
 use crate::probe::{JudgedAs, Judgement};
 use crate::state::{DatapathState, EndpointState};
 use crate::{Desired, Protocol};
@@ -18,9 +17,8 @@ use crate::{Desired, Protocol};
 /// A node's agent and datapath.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
-    pub(super) state: DatapathState,
+    compiler: Compiler,
     pub(super) names: Names,
-    numbers: Allocator,
     connections: BTreeMap<CtKey, CtEntry>,
 }
 
@@ -44,15 +42,21 @@ pub(super) struct Hooked {
 }
 
 impl Node {
-    /// Compiles the desired state for this node.
-    pub(super) fn compile(&mut self, desired: &Desired, name: &str) {
-        self.state = compile(desired, name, &self.names, &mut self.numbers);
+    /// Compiles what is different for this node.
+    pub(super) fn compile(&mut self, desired: &Desired, name: &str, changed: &Changed) {
+        // Nothing happens between two writes here, so their order is of no account.
+        drop(self.compiler.update(desired, name, &self.names, changed));
+    }
+
+    /// What its maps hold.
+    pub(super) const fn state(&self) -> &DatapathState {
+        self.compiler.state()
     }
 
     /// The endpoint whose policy a client's packets meet first.
     pub(super) fn endpoint_of(&self, client: &Client) -> Option<EndpointState> {
         match &client.pod {
-            Some(pod) => self.state.endpoints.get(pod).cloned(),
+            Some(pod) => self.state().endpoints.get(pod).cloned(),
             None => self.host(),
         }
     }
@@ -62,11 +66,11 @@ impl Node {
         let host = EndpointState {
             id: 0,
             identity: Identity::HOST,
-            policy: self.state.host,
+            policy: self.state().host,
             ipv4: None,
             ipv6: None,
         };
-        (self.state.host != [0, 0]).then_some(host)
+        (self.state().host != [0, 0]).then_some(host)
     }
 
     /// Forgets connections that are over.
@@ -85,10 +89,10 @@ impl Node {
             pad: 0,
             slot,
         };
-        if !self.state.services.contains_key(&key(0)) {
+        if !self.state().services.contains_key(&key(0)) {
             return Ok(());
         }
-        let backend = self.state.services.get(&key(1)).ok_or(DropReason::NoBackend)?;
+        let backend = self.state().services.get(&key(1)).ok_or(DropReason::NoBackend)?;
         packet.server = backend.address.to_ip();
         packet.server_port = u16::from_be_bytes(backend.port);
         Ok(())
@@ -113,10 +117,10 @@ impl Node {
         now: u64,
     ) -> Hooked {
         let policy = endpoint.policy(direction);
-        let rows = self.state.policies.get(&policy);
-        let identity = self.state.identity_of(peer);
+        let rows = self.state().policies.get(&policy);
+        let identity = self.state().identity_of(peer);
         let protocol = packet.protocol.number();
-        let decision = decide(policy, identity, protocol, packet.server_port, |key| lookup(rows?, key));
+        let decision = decide(policy, identity, protocol, packet.server_port, |key| rows?.lookup(key));
         let side = side(direction);
         match decision.verdict {
             Verdict::Forwarded | Verdict::Redirected(_) => {
@@ -155,7 +159,7 @@ impl Node {
             Verdict::Redirected(_) => (JudgedAs::Redirected, None),
             Verdict::Dropped(reason) => (JudgedAs::Dropped, Some(reason)),
         };
-        Judgement { verdict, reason, by: self.state.author(policy, decision.rule) }
+        Judgement { verdict, reason, by: self.state().author(policy, decision.rule) }
     }
 }
 

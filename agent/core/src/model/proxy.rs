@@ -81,12 +81,12 @@ impl Model {
         }
         let (state, endpoint, peer) = match direction {
             Direction::Egress => {
-                let state = &self.nodes.get(client.node.as_ref()?)?.state;
+                let state = self.nodes.get(client.node.as_ref()?)?.state();
                 (state, state.endpoints.get(client.pod.as_ref()?)?.id, state.identity_of(address))
             }
             Direction::Ingress => {
                 let (node, endpoint) = self.endpoint_at(address)?;
-                let state = &self.nodes.get(&node)?.state;
+                let state = self.nodes.get(&node)?.state();
                 (state, endpoint.id, state.identity_of(client.address(address)?))
             }
         };

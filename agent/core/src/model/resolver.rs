@@ -9,6 +9,7 @@ use egret_shared::Proxy;
 
 use super::route::{Arrival, Client, Journey};
 use super::{Model, dns_service};
+use crate::compile::Changed;
 use crate::probe::{Judgement, Observation, Outcome, Record, Source};
 use crate::selector::name::normalise;
 use crate::world::{Application, DNS_AUTHORITY, World};
@@ -142,9 +143,9 @@ impl Model {
     fn proxy_allows(&self, client: &Client, server: IpAddr, port: u16, name: &str) -> bool {
         let node = client.node.as_ref().and_then(|node| self.nodes.get(node));
         let allowed = node.and_then(|node| {
-            let endpoint = node.state.endpoints.get(client.pod.as_ref()?)?.id;
-            let identity = node.state.identity_of(server);
-            node.state.dns_allows(endpoint, port, Protocol::Udp, identity, name)
+            let endpoint = node.state().endpoints.get(client.pod.as_ref()?)?.id;
+            let identity = node.state().identity_of(server);
+            node.state().dns_allows(endpoint, port, Protocol::Udp, identity, name)
         });
         allowed.is_some()
     }
@@ -152,10 +153,9 @@ impl Model {
     /// The proxy notes an answer's addresses before the client sees it.
     fn learn(&mut self, client: &Client, name: &str, addresses: &[IpAddr], ttl: u32) {
         let Some(node_name) = &client.node else { return };
-        if let Some(node) = self.nodes.get_mut(node_name)
-            && node.names.learn(name, addresses, ttl, self.now)
-        {
-            node.compile(&self.desired, node_name);
+        if let Some(node) = self.nodes.get_mut(node_name) {
+            let addresses = node.names.learn(name, addresses, ttl, self.now);
+            node.compile(&self.desired, node_name, &Changed { addresses, ..Changed::default() });
         }
     }
 

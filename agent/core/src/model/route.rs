@@ -225,7 +225,7 @@ impl Model {
             return Some((name.clone(), self.nodes.get(name)?.host()?));
         }
         let (name, pod) = world.pod_at(address)?;
-        let endpoint = self.nodes.get(&pod.node)?.state.endpoints.get(name)?;
+        let endpoint = self.nodes.get(&pod.node)?.state().endpoints.get(name)?;
         Some((pod.node.clone(), endpoint.clone()))
     }
 }

@@ -2,25 +2,26 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use egret_shared::{Action, Author as Number, Direction, Identity, PolicyEntry, Proxy};
 
 use super::port::blocks;
-use super::resolve::{ResolvedPorts, ResolvedRule};
+use super::resolve::ResolvedRule;
 use super::tier::{Does, Draft, Drafts};
 use crate::Protocol;
-use crate::identity::Member;
+use crate::identity::{Member, Members};
 use crate::policymap::build::{Traffic, Verdict};
 use crate::policymap::level;
-use crate::rule::{Dialect, Effect, Inspection, Peers, PortMatch, PortRule, Tier};
+use crate::rule::{Dialect, Effect, Inspection, Peers, PortMatch, PortRule, Ports, Rule, Tier};
 use crate::selector::NamePattern;
-use crate::state::{DnsRule, PeerSet, PolicyRows, ProxyRule};
+use crate::state::{DnsFilterRules, DnsRule, PeerSet, PolicyRows, ProxyRule};
 
 /// What holds around the rules of one subject and direction.
 pub(super) struct Around<'a> {
     pub(super) subject: &'a Member,
-    pub(super) members: &'a BTreeMap<Identity, Member>,
+    pub(super) members: &'a Members,
     pub(super) dialect: Dialect,
     pub(super) default_deny: bool,
     /// Some rule sends traffic to the proxy for HTTP or TLS.
@@ -33,6 +34,14 @@ pub(super) struct Builder<'a> {
     drafts: Drafts,
     dns: BTreeMap<(u16, Protocol), Filter>,
     proxied: Vec<Proxied<'a>>,
+}
+
+/// A rule that is added.
+struct Added<'a> {
+    rule: &'a Rule,
+    tier: Tier,
+    level: u32,
+    peers: &'a PeerSet,
 }
 
 /// What a proxy is told, and the peers as the rule writes them; `None` for what no document says.
@@ -52,8 +61,8 @@ struct Filter {
 /// What is built.
 pub(super) struct Built {
     pub(super) rows: PolicyRows,
-    pub(super) dns: BTreeMap<(u16, Protocol), Vec<DnsRule>>,
-    pub(super) proxied: Vec<ProxyRule>,
+    pub(super) dns: DnsFilterRules,
+    pub(super) proxied: Arc<[ProxyRule]>,
 }
 
 impl<'a> Builder<'a> {
@@ -63,15 +72,19 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a rule.
-    pub(super) fn add(&mut self, rule: &ResolvedRule<'a>) {
-        match &rule.ports {
-            ResolvedPorts::Any(number) => {
-                self.add_rows(rule, &rule.peers, Traffic::Any, None, *number);
-                self.note_proxied(rule, &rule.peers, (0, u16::MAX), None, *number);
+    pub(super) fn add(&mut self, tier: Tier, rule: &'a Rule, resolved: &'a ResolvedRule) {
+        let mut numbers = resolved.numbers.iter();
+        let rule = Added { rule, tier, level: resolved.level, peers: &resolved.peers };
+        match &rule.rule.ports {
+            Ports::Any => {
+                for number in numbers {
+                    self.add_rows(&rule, rule.peers, Traffic::Any, None, *number);
+                    self.note_proxied(&rule, rule.peers, (0, u16::MAX), None, *number);
+                }
             }
-            ResolvedPorts::Listed(ports) => {
-                for (number, port) in ports {
-                    self.add_port(rule, *number, port);
+            Ports::Listed(ports) => {
+                for (port, number) in ports.iter().zip(&mut numbers) {
+                    self.add_port(&rule, *number, port);
                 }
             }
         }
@@ -84,7 +97,7 @@ impl<'a> Builder<'a> {
         if self.around.proxied {
             let peers = match peer {
                 Identity::ANY => PeerSet::Any,
-                peer => PeerSet::Listed(BTreeSet::from([peer])),
+                peer => PeerSet::Listed(Arc::from([peer])),
             };
             let rule = ProxyRule { peers, ports: (0, u16::MAX), inspect: None, rule: number };
             self.proxied.push(Proxied { rule, peers: None });
@@ -96,32 +109,32 @@ impl<'a> Builder<'a> {
         let dns = self.dns.into_iter().filter(|(_, filter)| filter.inspected);
         Built {
             rows: self.drafts.settle(self.around.default_deny).finish(),
-            dns: dns.map(|(key, filter)| (key, filter.rules)).collect(),
-            proxied: without_opened_names(self.proxied),
+            dns: dns.map(|(key, filter)| (key, filter.rules.into())).collect(),
+            proxied: without_opened_names(self.proxied).into(),
         }
     }
 
-    fn add_port(&mut self, rule: &ResolvedRule<'a>, number: u32, port: &PortRule) {
+    fn add_port(&mut self, rule: &Added<'a>, number: u32, port: &PortRule) {
         match &port.port {
             PortMatch::Every => {
-                self.add_rows(rule, &rule.peers, Traffic::Protocol(port.protocol), Some(port), number);
-                self.note_proxied(rule, &rule.peers, (0, u16::MAX), Some(port), number);
+                self.add_rows(rule, rule.peers, Traffic::Protocol(port.protocol), Some(port), number);
+                self.note_proxied(rule, rule.peers, (0, u16::MAX), Some(port), number);
             }
             PortMatch::Range(first, last) => {
-                self.add_range(rule, &rule.peers, number, port, (*first, *last));
+                self.add_range(rule, rule.peers, number, port, (*first, *last));
             }
             // The name belongs to whoever receives the traffic (policy semantics 1.4): at ingress the
             // subject, at egress each peer that has the name.
             PortMatch::Named(name) => match (rule.rule.direction, self.around.dialect) {
                 (Direction::Ingress, _) => {
                     for found in named(self.around.subject, name, port.protocol) {
-                        self.add_range(rule, &rule.peers, number, port, (found, found));
+                        self.add_range(rule, rule.peers, number, port, (found, found));
                     }
                 }
                 (Direction::Egress, Dialect::Cilium | Dialect::Kubernetes) => {
                     let members = self.around.members;
-                    for (identity, member) in members.iter().filter(|(id, _)| rule.peers.contains(**id)) {
-                        let peer = PeerSet::Listed(BTreeSet::from([*identity]));
+                    for (identity, member) in members.of(rule.peers) {
+                        let peer = PeerSet::Listed(Arc::from([identity]));
                         for found in named(member, name, port.protocol) {
                             self.add_range(rule, &peer, number, port, (found, found));
                         }
@@ -130,11 +143,11 @@ impl<'a> Builder<'a> {
                 // One number for the whole cluster, whoever the peer is; where pods disagree, none
                 // (policy semantics 15 row 3).
                 (Direction::Egress, Dialect::Cilium119) => {
-                    let all = self.around.members.values();
+                    let all = self.around.members.iter();
                     let numbers: BTreeSet<u16> =
-                        all.flat_map(|member| named(member, name, port.protocol)).collect();
+                        all.flat_map(|(_, member)| named(member, name, port.protocol)).collect();
                     if let (Some(found), 1) = (numbers.first(), numbers.len()) {
-                        self.add_range(rule, &rule.peers, number, port, (*found, *found));
+                        self.add_range(rule, rule.peers, number, port, (*found, *found));
                     }
                 }
             },
@@ -143,7 +156,7 @@ impl<'a> Builder<'a> {
 
     fn add_range(
         &mut self,
-        rule: &ResolvedRule<'a>,
+        rule: &Added<'a>,
         peers: &PeerSet,
         number: u32,
         port: &PortRule,
@@ -162,7 +175,7 @@ impl<'a> Builder<'a> {
     ///
     /// An allow without names for the same port lets every name pass, and so does every rule where nothing is
     /// denied by default (policy semantics 2.14 and 2.4).
-    fn note_dns(&mut self, rule: &ResolvedRule<'a>, peers: &PeerSet, number: u32, port: &PortRule, at: u16) {
+    fn note_dns(&mut self, rule: &Added<'a>, peers: &PeerSet, number: u32, port: &PortRule, at: u16) {
         if !reaches_proxies(rule) {
             return;
         }
@@ -184,7 +197,7 @@ impl<'a> Builder<'a> {
     /// Notes what the proxies for HTTP and TLS need to know of an allow.
     fn note_proxied(
         &mut self,
-        rule: &ResolvedRule<'a>,
+        rule: &Added<'a>,
         peers: &PeerSet,
         ports: (u16, u16),
         port: Option<&PortRule>,
@@ -200,7 +213,7 @@ impl<'a> Builder<'a> {
 
     fn add_rows(
         &mut self,
-        rule: &ResolvedRule<'a>,
+        rule: &Added<'a>,
         peers: &PeerSet,
         traffic: Traffic,
         port: Option<&PortRule>,
@@ -230,7 +243,7 @@ impl<'a> Builder<'a> {
 
 /// Whether a proxy ever sees traffic that the rule allows: only ordinary policies inspect, what a tier before
 /// them allows goes past the proxy, and a tier after them counts only where nothing is denied anyway.
-fn reaches_proxies(rule: &ResolvedRule<'_>) -> bool {
+fn reaches_proxies(rule: &Added<'_>) -> bool {
     rule.rule.effect == Effect::Allow && rule.tier == Tier::Normal
 }
 

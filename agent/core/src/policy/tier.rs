@@ -44,7 +44,7 @@ type Rank = [u32; 3];
 
 /// The level of a rule: its tier's, then the policy's priority, then its place among the policy's rules of the
 /// direction. Of policies with one priority either may decide; here the place counts, and then deny wins.
-pub(super) const fn level_of(tier: Tier, place: u32) -> u32 {
+pub(crate) const fn level_of(tier: Tier, place: u32) -> u32 {
     /// More than the rules that one policy may have in a direction.
     const PLACES: u32 = 128;
     match tier {

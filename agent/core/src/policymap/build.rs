@@ -1,12 +1,13 @@
 //! Collects rows of one policy, and takes out those that could hide a row that must win.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use egret_shared::{Action, Identity, PolicyEntry, PolicyKey, Proxy};
 
 use crate::Protocol;
 use crate::policy::port::Block;
-use crate::state::PolicyRows;
+use crate::policymap::rows::{PolicyRows, Row};
 
 /// What of a peer's traffic a row matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,16 +58,10 @@ impl Traffic {
     }
 }
 
-/// Rows under policy number 0, before and after cleaning.
+/// Rows before and after cleaning.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
-    rows: PolicyRows,
-}
-
-impl From<PolicyRows> for Rows {
-    fn from(rows: PolicyRows) -> Self {
-        Self { rows }
-    }
+    rows: Vec<Row>,
 }
 
 impl Rows {
@@ -79,24 +74,21 @@ impl Rows {
                 (protocol.number(), block.first, PolicyKey::PREFIX_PROTOCOL + block.bits)
             }
         };
+        let prefix = u8::try_from(prefix).unwrap_or(u8::MAX);
         let entry = PolicyEntry {
             precedence: verdict.precedence,
             rule: verdict.rule,
             action: verdict.action as u8,
             proxy: verdict.proxy.map_or(0, |proxy| proxy as u8),
-            prefix: u8::try_from(prefix).unwrap_or(u8::MAX),
+            prefix,
             pad: 0,
         };
-        self.insert((PolicyKey::exact(0, identity, protocol, port), prefix), entry);
+        self.rows.push(Row { identity: identity.0, prefix, protocol, port, entry });
     }
 
-    /// Adds a finished row.
-    pub(crate) fn insert(&mut self, key: (PolicyKey, u32), entry: PolicyEntry) {
-        let strength = |entry: &PolicyEntry| (entry.precedence, core::cmp::Reverse(entry.rule));
-        let slot = self.rows.entry(key).or_insert(entry);
-        if strength(&entry) > strength(slot) {
-            *slot = entry;
-        }
+    /// Adds finished rows.
+    pub(crate) fn extend(&mut self, rows: impl Iterator<Item = Row>) {
+        self.rows.extend(rows);
     }
 
     /// The rows that count.
@@ -105,45 +97,33 @@ impl Rows {
     /// has the higher precedence. Such rows go: those under a broader row of the same identity, and those
     /// that a row for any identity covers, which would lose the comparison anyway.
     /// Source of the rule: Cilium `pkg/policy/mapstate.go`.
-    pub(crate) fn finish(self) -> PolicyRows {
-        let lengths: BTreeSet<u32> = self.rows.keys().map(|(_, prefix)| *prefix).collect();
-        let is_hidden = |key: &PolicyKey, prefix: u32, entry: &PolicyEntry| {
-            lengths.range(..=prefix).any(|length| {
-                let wider = |identity| {
-                    let row = self.rows.get(&(masked(key, identity, *length), *length));
-                    row.is_some_and(|row| row.precedence > entry.precedence)
-                };
-                wider(Identity(key.identity)) || wider(Identity::ANY)
-            })
-        };
-        self.rows
-            .iter()
-            .filter(|((key, prefix), entry)| !is_hidden(key, *prefix, entry))
-            .map(|(key, entry)| (*key, *entry))
-            .collect()
+    pub(crate) fn finish(mut self) -> PolicyRows {
+        let strength = |row: &Row| (Reverse(row.entry.precedence), row.entry.rule);
+        self.rows.sort_unstable_by_key(|row| (row.place(), strength(row)));
+        self.rows.dedup_by_key(|row| row.place());
+        // Rows of different precedence are what hides.
+        if self.rows.windows(2).all(|pair| precedences(pair).is_none_or(|(a, b)| a == b)) {
+            return self.rows.into();
+        }
+        let mut lengths: Vec<u8> = self.rows.iter().map(|row| row.prefix).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        let all = PolicyRows::from(self.rows);
+        let any = all.of(Identity::ANY);
+        let mut kept = Vec::new();
+        for own in all.rows().chunk_by(|a, b| a.identity == b.identity) {
+            let is_hidden = |row: &Row| {
+                let wider = lengths.iter().take_while(|length| **length <= row.prefix);
+                wider
+                    .flat_map(|length| [own, any].map(|rows| row.within(*length, rows)))
+                    .any(|wide| wide.is_some_and(|wide| wide.entry.precedence > row.entry.precedence))
+            };
+            kept.extend(own.iter().filter(|row| !is_hidden(row)).copied());
+        }
+        kept.into()
     }
 }
 
-/// A key with only its first `prefix` bits, at least those of policy and identity.
-pub(crate) fn masked(key: &PolicyKey, identity: Identity, prefix: u32) -> PolicyKey {
-    let protocol = if prefix < PolicyKey::PREFIX_PROTOCOL { 0 } else { key.protocol };
-    let open = PolicyKey::PREFIX_FULL.saturating_sub(prefix).min(16);
-    let port = u32::from(u16::from_be_bytes(key.port)) >> open << open;
-    PolicyKey::exact(key.policy, identity, protocol, u16::try_from(port).unwrap_or(u16::MAX))
-}
-
-/// Longest-prefix lookup in rows, as the kernel's map answers it.
-pub(crate) fn lookup(rows: &PolicyRows, key: &PolicyKey) -> Option<PolicyEntry> {
-    let identity = Identity(key.identity);
-    (PolicyKey::PREFIX_PROTOCOL..=PolicyKey::PREFIX_FULL)
-        .rev()
-        .chain([PolicyKey::PREFIX_ANY])
-        .find_map(|prefix| rows.get(&(masked(key, identity, prefix), prefix)).copied())
-}
-
-/// The same rows under a policy's number.
-pub(crate) fn numbered(rows: &PolicyRows, policy: u32) -> PolicyRows {
-    rows.iter()
-        .map(|((key, prefix), entry)| ((PolicyKey { policy, ..*key }, *prefix), *entry))
-        .collect::<BTreeMap<_, _>>()
+fn precedences(pair: &[Row]) -> Option<(u32, u32)> {
+    Some((pair.first()?.entry.precedence, pair.get(1)?.entry.precedence))
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{LabelSet, Source};
 
 /// A group of identities that needs no labels to name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Entity {
     /// Everything.
     All,

@@ -2,21 +2,22 @@
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{LabelSet, Source};
 
-/// Requirements that must all hold; without any, everything is selected.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// Requirements that must all hold; without any, everything is selected. A copy shares them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LabelSelector {
     /// The requirements.
-    pub requirements: Vec<Requirement>,
+    pub requirements: Arc<Vec<Requirement>>,
 }
 
 /// One requirement on one key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Requirement {
     /// Source of the label; `None`: any.
     pub source: Option<Source>,
@@ -27,7 +28,7 @@ pub struct Requirement {
 }
 
 /// What a requirement asks of a label.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Operator {
     /// It is there with one of these values.
     In(BTreeSet<String>),
@@ -46,9 +47,14 @@ impl LabelSelector {
         self.requirements.iter().all(|requirement| requirement.holds(labels))
     }
 
+    /// Adds what another selector requires.
+    pub fn require_all(&mut self, other: &Self) {
+        Arc::make_mut(&mut self.requirements).extend(other.requirements.iter().cloned());
+    }
+
     /// Adds the requirement that a Kubernetes label has this value.
     pub fn require(&mut self, key: &str, value: &str) {
-        self.requirements.push(Requirement {
+        Arc::make_mut(&mut self.requirements).push(Requirement {
             source: Some(Source::K8s),
             key: key.into(),
             operator: Operator::In(BTreeSet::from([value.into()])),
@@ -57,7 +63,7 @@ impl LabelSelector {
 
     /// Adds the requirement that a reserved label is there.
     pub fn require_reserved(&mut self, key: &str) {
-        self.requirements.push(Requirement {
+        Arc::make_mut(&mut self.requirements).push(Requirement {
             source: Some(Source::Reserved),
             key: key.into(),
             operator: Operator::Exists,
@@ -66,7 +72,7 @@ impl LabelSelector {
 
     /// Adds the requirement that a Kubernetes label is there.
     pub fn require_key(&mut self, key: &str) {
-        self.requirements.push(Requirement {
+        Arc::make_mut(&mut self.requirements).push(Requirement {
             source: Some(Source::K8s),
             key: key.into(),
             operator: Operator::Exists,

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use serde::{Deserialize, Serialize};
 
 /// A `matchName` or `matchPattern`, normalised: lower-case, no blanks around it, no trailing dot.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NamePattern {
     // INVARIANT: normalised; a literal name holds no star.
@@ -93,7 +93,11 @@ impl NamePattern {
     /// 3. Any other run of stars stands for any number of characters inside one label.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        let name = normalise(name);
+        self.matches_normal(&normalise(name))
+    }
+
+    /// As [`NamePattern::matches`], for a name that is normalised.
+    pub(crate) fn matches_normal(&self, name: &str) -> bool {
         let pattern = self.text.as_str();
         if pattern.bytes().all(|byte| byte == b'*') {
             return true;
@@ -106,7 +110,7 @@ impl NamePattern {
                         && matches_in_labels(rest, after.strip_prefix('.').unwrap_or(after))
                 })
             }
-            Some(_) | None => matches_in_labels(pattern, &name),
+            Some(_) | None => matches_in_labels(pattern, name),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A CiliumNetworkPolicy's sections and rules (policy semantics 2 and 3.2).
 
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use egret_shared::Direction;
@@ -154,7 +155,7 @@ fn subject(
 ) -> (selector::LabelSelector, bool) {
     let mut selector = label_selector::understand(check, path, written, Keys::Cilium);
     if let Some(namespace) = namespace {
-        selector.requirements.retain(|requirement| {
+        Arc::make_mut(&mut selector.requirements).retain(|requirement| {
             !(requirement.key == LabelSet::NAMESPACE
                 && matches!(requirement.source, None | Some(Source::K8s)))
         });

@@ -187,7 +187,7 @@ fn pods(check: &mut Check, path: &str, written: &Pods) -> selector::LabelSelecto
     let is_reserved = label_selector::has_key(&selector, |source, _| source == Some(Source::Reserved));
     if let Some(written) = namespace_selector {
         let namespaces = namespaces(check, &format!("{path}.namespaceSelector"), written);
-        selector.requirements.extend(namespaces.requirements);
+        selector.require_all(&namespaces);
     } else if !is_reserved {
         selector.require_key(LabelSet::NAMESPACE);
     }

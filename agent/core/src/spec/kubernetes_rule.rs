@@ -139,7 +139,7 @@ fn peer(check: &mut Check, path: &str, peer: &Peer, namespace: &str) -> Option<S
             if let Some(written) = written {
                 let path = format!("{path}.podSelector");
                 let pods = label_selector::understand(check, &path, written, Keys::Kubernetes(""));
-                selector.requirements.extend(pods.requirements);
+                selector.require_all(&pods);
             }
             Some(Selector::Labels(selector))
         }

@@ -65,7 +65,7 @@ pub(super) fn understand(
         let Some(operator) = operator(check, &path, expression) else { continue };
         requirements.extend(requirement(check, &format!("{path}.key"), &expression.key, operator, keys));
     }
-    selector::LabelSelector { requirements }
+    selector::LabelSelector { requirements: requirements.into() }
 }
 
 fn operator(check: &mut Check, path: &str, expression: &Expression) -> Option<selector::Operator> {

@@ -1,5 +1,7 @@
 //! What crosses a stream or a file comes back as it was, and what cannot be understood is an error.
 
+use std::sync::Arc;
+
 use egret_core::author::PolicyId;
 use egret_core::flow::Packet;
 use egret_core::http::Pattern;
@@ -18,7 +20,7 @@ proptest! {
     fn a_desired_state_reads_back(situation in situation()) {
         let mut desired = situation.desired();
         if let Some(policy) = desired.policies.values_mut().next() {
-            policy.not_simulated.push(NotSimulated { path: "spec.a".into(), what: "left out".into() });
+            Arc::make_mut(policy).not_simulated.push(NotSimulated { path: "spec.a".into(), what: "left out".into() });
         }
         let text = serde_json::to_string(&desired).unwrap();
         prop_assert_eq!(serde_json::from_str::<Desired>(&text).unwrap(), desired);

@@ -287,14 +287,13 @@ proptest! {
         let desired = situation.desired();
         let state = situation.compile(&mut Allocator::default());
         for (name, endpoint) in &state.endpoints {
-            let subject = (name, &desired.world.pods[name]);
+            let subject = (&**name, &desired.world.pods[&**name]);
             for direction in [Direction::Ingress, Direction::Egress] {
                 let policy = endpoint.policy(direction);
-                let none = Default::default();
-                let rows = state.policies.get(&policy).unwrap_or(&none);
+                let rows = state.policies.get(&policy).into_iter().flat_map(|rows| rows.numbered(policy)).collect();
                 for peer in peers() {
                     for traffic in TRAFFIC {
-                        let decision = decide_by_rows(rows, policy, state.identity_of(peer), traffic);
+                        let decision = decide_by_rows(&rows, policy, state.identity_of(peer), traffic);
                         let flat = flat(&situation, &desired, subject, direction, peer, traffic);
                         let what = format!("{name} {direction:?} {peer} {traffic:?}");
                         prop_assert_eq!(decision.verdict, flat.verdict, "{}", what);

@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use egret_core::ObjectName;
 use egret_core::compile::Allocator;
 use egret_core::diff::{MapWrite, diff};
-use egret_core::state::{DatapathState, EndpointState, PolicyRows};
+use egret_core::state::{DatapathState, EndpointState};
 use egret_shared::{Direction, Identity, ServiceEntry, ServiceKey, Verdict};
 use ipnet::IpNet;
 use proptest::prelude::*;
 
-use crate::generate::{TRAFFIC, decide_by_rows, peers, situation};
+use crate::generate::{Rows, TRAFFIC, decide_by_rows, peers, situation};
 
 /// Maps as the kernel has them.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Maps {
-    rows: PolicyRows,
+    rows: Rows,
     ipcache: BTreeMap<IpNet, Identity>,
     services: BTreeMap<ServiceKey, ServiceEntry>,
     endpoints: BTreeMap<ObjectName, EndpointState>,
@@ -25,10 +26,14 @@ struct Maps {
 impl Maps {
     fn of(state: &DatapathState) -> Self {
         Self {
-            rows: state.policies.values().flatten().map(|(key, entry)| (*key, *entry)).collect(),
+            rows: state.policies.iter().flat_map(|(number, rows)| rows.numbered(*number)).collect(),
             ipcache: state.ipcache.clone(),
             services: state.services.clone(),
-            endpoints: state.endpoints.clone(),
+            endpoints: state
+                .endpoints
+                .iter()
+                .map(|(name, state)| ((**name).clone(), state.clone()))
+                .collect(),
         }
     }
 
@@ -47,13 +52,13 @@ impl Maps {
                 false
             }
             MapWrite::PutEndpoint(name, endpoint) => {
-                self.endpoints.insert(name.clone(), endpoint.clone());
+                self.endpoints.insert((**name).clone(), endpoint.clone());
                 false
             }
             MapWrite::DeletePolicy { key, prefix } => self.rows.remove(&(*key, *prefix)).is_none(),
             MapWrite::DeleteIpcache(prefix) => self.ipcache.remove(prefix).is_none(),
             MapWrite::DeleteService(key) => self.services.remove(key).is_none(),
-            MapWrite::DeleteEndpoint(name) => self.endpoints.remove(name).is_none(),
+            MapWrite::DeleteEndpoint(name) => self.endpoints.remove(&**name).is_none(),
         };
         assert!(!missing, "{write:?} deletes what is not there");
     }
@@ -64,7 +69,7 @@ impl Maps {
         match write {
             MapWrite::PutPolicy { key, .. } | MapWrite::DeletePolicy { key, .. } => in_force(key.policy),
             MapWrite::PutIpcache(..) | MapWrite::DeleteIpcache(_) => true,
-            MapWrite::PutEndpoint(changed, _) | MapWrite::DeleteEndpoint(changed) => changed == name,
+            MapWrite::PutEndpoint(changed, _) | MapWrite::DeleteEndpoint(changed) => **changed == *name,
             MapWrite::PutService(..) | MapWrite::DeleteService(_) => false,
         }
     }
@@ -83,7 +88,7 @@ impl Maps {
         let mut verdicts = Vec::new();
         for direction in [Direction::Ingress, Direction::Egress] {
             let policy = endpoint.policy(direction);
-            let rows: PolicyRows = self
+            let rows: Rows = self
                 .rows
                 .iter()
                 .filter(|((key, _), _)| key.policy == policy)
@@ -116,6 +121,39 @@ fn without_order(old: &Maps, new: &Maps) -> Vec<bool> {
     [one_direction.clone(), one_direction].concat()
 }
 
+/// Makes the writes that lead from one state to another, and asks every flow after each.
+pub(crate) fn follow(
+    old: &DatapathState,
+    new: &DatapathState,
+    writes: &[MapWrite],
+) -> Result<(), TestCaseError> {
+    let mut maps = Maps::of(old);
+    let target = Maps::of(new);
+    let excused = without_order(&maps, &target);
+    let stays = |name: &&Arc<ObjectName>| new.endpoints.contains_key(&**name);
+    let names: Vec<ObjectName> = old.endpoints.keys().filter(stays).map(|name| (**name).clone()).collect();
+    let ends: Vec<_> = names.iter().map(|name| (maps.verdicts(name), target.verdicts(name))).collect();
+    for write in writes {
+        maps.write(write);
+        for (name, (old, new)) in names.iter().zip(&ends).filter(|(name, _)| maps.can_change(write, name)) {
+            let now = maps.verdicts(name);
+            for (index, verdict) in now.iter().enumerate().filter(|(index, _)| !excused[*index]) {
+                prop_assert!(
+                    old[index] != new[index] || *verdict == old[index],
+                    "{}, flow {} after {:?}: {:?}, before and after {:?}",
+                    name,
+                    index,
+                    write,
+                    verdict,
+                    old[index]
+                );
+            }
+        }
+    }
+    prop_assert_eq!(maps, target);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -124,23 +162,6 @@ proptest! {
         let mut numbers = Allocator::default();
         let old = before.compile(&mut numbers);
         let new = after.compile(&mut numbers);
-        let mut maps = Maps::of(&old);
-        let target = Maps::of(&new);
-        let excused = without_order(&maps, &target);
-        let names: Vec<ObjectName> = old.endpoints.keys().cloned().collect();
-        let ends: Vec<_> = names.iter().map(|name| (maps.verdicts(name), target.verdicts(name))).collect();
-        for write in diff(&old, &new) {
-            maps.write(&write);
-            for (name, (old, new)) in names.iter().zip(&ends).filter(|(name, _)| maps.can_change(&write, name)) {
-                let now = maps.verdicts(name);
-                for (index, verdict) in now.iter().enumerate().filter(|(index, _)| !excused[*index]) {
-                    prop_assert!(
-                        old[index] != new[index] || *verdict == old[index],
-                        "{}, flow {} after {:?}: {:?}, before and after {:?}", name, index, write, verdict, old[index]
-                    );
-                }
-            }
-        }
-        prop_assert_eq!(maps, target);
+        follow(&old, &new, &diff(&old, &new))?;
     }
 }

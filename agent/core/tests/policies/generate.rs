@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use egret_core::author::PolicyId;
 use egret_core::compile::{Allocator, compile};
@@ -13,7 +14,7 @@ use egret_core::rule::{
     Section, Subject, Tier,
 };
 use egret_core::selector::{Entity, GroupMatch, LabelSelector, NamePattern, Operator, Requirement, Selector};
-use egret_core::state::{DatapathState, PolicyRows};
+use egret_core::state::DatapathState;
 use egret_core::{Desired, ObjectName, Protocol};
 use egret_shared::decide::policy::{Decision, decide};
 use egret_shared::{Direction, PolicyEntry, PolicyKey};
@@ -56,6 +57,9 @@ pub(crate) const TRAFFIC: [(Protocol, u16); 7] = [
     (Protocol::Icmp, 8),
 ];
 
+/// Rows as the kernel's map has them.
+pub(crate) type Rows = BTreeMap<(PolicyKey, u32), PolicyEntry>;
+
 /// What can change between two states.
 #[derive(Clone, Debug)]
 pub(crate) struct Situation {
@@ -72,8 +76,9 @@ impl Situation {
         let labels = &mut world.pods.get_mut(&ObjectName::parse("a/p1")).unwrap().labels;
         labels.insert("app".to_owned(), self.app.to_owned());
         world.nodes.get_mut("node-2").unwrap().labels.insert("zone".to_owned(), "x".to_owned());
-        let mut policies: BTreeMap<_, _> = self.policies.iter().map(|p| (p.id.clone(), p.clone())).collect();
-        policies.extend(groups().map(|policy| (policy.id.clone(), policy)));
+        let mut policies: BTreeMap<_, _> =
+            self.policies.iter().map(|p| (p.id.clone(), Arc::new(p.clone()))).collect();
+        policies.extend(groups().map(|policy| (policy.id.clone(), Arc::new(policy))));
         Desired { world, policies, dialect: Dialect::Cilium }
     }
 
@@ -103,7 +108,7 @@ pub(crate) fn groups() -> [Policy; 2] {
 
 /// Decides by comparing a key with every row, not by walking prefixes as the core does.
 pub(crate) fn decide_by_rows(
-    rows: &PolicyRows,
+    rows: &Rows,
     policy: u32,
     peer: egret_shared::Identity,
     (protocol, port): (Protocol, u16),
@@ -139,6 +144,19 @@ pub(crate) fn situation() -> impl Strategy<Value = Situation> {
             Situation { policies, app, learned }
         },
     )
+}
+
+/// One policy under one of three names.
+pub(crate) fn policies() -> impl Strategy<Value = Policy> {
+    (0..3_usize, rules())
+        .prop_map(|(index, (everyone, deny, tier, rules))| policy(index, everyone, deny, tier, rules))
+}
+
+/// A policy by which everyone may send to some peers.
+pub(crate) fn allowing(peers: Peers) -> Policy {
+    let (direction, effect, ports) = (Direction::Egress, Effect::Allow, Ports::Any);
+    let rule = Rule { path: String::new(), direction, effect, peers, ports };
+    policy(0, true, true, Tier::Normal, vec![rule])
 }
 
 /// Whether it is for every pod, whether it denies by default, its tier, and its rules.
@@ -200,7 +218,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 
 fn app(values: &[&str]) -> LabelSelector {
     let operator = Operator::In(values.iter().map(|value| (*value).to_owned()).collect());
-    LabelSelector { requirements: vec![Requirement { source: None, key: "app".to_owned(), operator }] }
+    LabelSelector { requirements: vec![Requirement { source: None, key: "app".to_owned(), operator }].into() }
 }
 
 fn selectors() -> Vec<Selector> {
@@ -212,7 +230,7 @@ fn selectors() -> Vec<Selector> {
     let mut selectors = vec![
         Selector::Labels(app(&["x"])),
         Selector::Labels(app(&["x", "y"])),
-        Selector::Labels(LabelSelector { requirements: vec![absent] }),
+        Selector::Labels(LabelSelector { requirements: vec![absent].into() }),
         prefix("203.0.113.0/24", &["203.0.113.5/32"]),
         prefix("203.0.113.4/30", &[]),
         prefix("203.0.113.0/28", &["203.0.113.8/29"]),
@@ -222,7 +240,7 @@ fn selectors() -> Vec<Selector> {
         prefix("::/0", &[]),
     ];
     let zone = |source, operator| LabelSelector {
-        requirements: vec![Requirement { source: Some(source), key: "zone".to_owned(), operator }],
+        requirements: vec![Requirement { source: Some(source), key: "zone".to_owned(), operator }].into(),
     };
     let x = || ["x".to_owned()].into();
     let group = |which, except: &[&str]| Selector::Group {

@@ -19,7 +19,7 @@ fn learning_a_name_is_one_write() {
     let new = compile(&desired, "node-1", &names, &mut numbers);
     let identity = new.identity_of(ip("198.51.100.2"));
     assert_eq!(diff(&old, &new), [MapWrite::PutIpcache("198.51.100.2/32".parse().unwrap(), identity)]);
-    assert_eq!(new.labels[&identity], ["fqdn:a.com", "reserved:world"]);
+    assert_eq!(new.labels[&identity].texts(), ["fqdn:a.com", "reserved:world"]);
     // A name that no policy selects is known, but its address stays the world's.
     names.learn("api.github.com", &[ip("140.82.121.6")], 60, 0);
     let newest = compile(&desired, "node-1", &names, &mut numbers);
@@ -38,7 +38,7 @@ fn identities_by_labels() {
     assert!(subject >= Identity::FIRST_POD && subject < Identity::FIRST_LOCAL);
     // `pod-template-hash` is not among them.
     assert_eq!(
-        state.labels[&subject],
+        state.labels[&subject].texts(),
         [
             "k8s:app=s",
             "k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=a",
@@ -64,7 +64,7 @@ fn no_number_is_used_twice() {
     let again = compile(&deny, "node-1", &names, &mut numbers);
     let (before, after) = (&first.endpoints[&subject], &again.endpoints[&subject]);
     assert_eq!(before.identity, after.identity, "the same labels");
-    assert_eq!(first.authors, again.authors, "the same rules");
+    assert_eq!(first.rules, again.rules, "the same rules");
     assert_ne!(before.id, after.id, "another endpoint");
     assert_ne!(before.policy, after.policy, "another time in force");
 }

@@ -150,7 +150,7 @@ pub(crate) fn desired(yaml: &str, dialect: Dialect) -> Desired {
     let policies = policies(yaml).unwrap_or_else(|problems| panic!("{problems:#?}"));
     Desired {
         world: world(),
-        policies: policies.into_iter().map(|policy| (policy.id.clone(), policy)).collect(),
+        policies: policies.into_iter().map(|policy| (policy.id.clone(), policy.into())).collect(),
         dialect,
     }
 }

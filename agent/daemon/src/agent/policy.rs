@@ -55,15 +55,15 @@ impl DnsPolicy for NodePolicy {
 /// The rule that lets the query through.
 fn rule_for(state: &State, query: &Query) -> Option<u32> {
     let (pod, _) = state.desired.world.pod_at(query.client.ip())?;
-    let endpoint = state.compiled.endpoints.get(pod)?;
-    let server = state.compiled.identity_of(query.server.ip());
-    state.compiled.dns_allows(endpoint.id, query.server.port(), query.protocol, server, &query.name)
+    let endpoint = state.compiled().endpoints.get(pod)?;
+    let server = state.compiled().identity_of(query.server.ip());
+    state.compiled().dns_allows(endpoint.id, query.server.port(), query.protocol, server, &query.name)
 }
 
 /// A query or an answer as a flow. Hubble shows an answer as sent by the server.
 fn flow(state: &State, query: &Query, rule: Option<u32>, answer: Option<DnsAnswer>) -> Flow {
-    let client_identity = state.compiled.identity_of(query.client.ip());
-    let server_identity = state.compiled.identity_of(query.server.ip());
+    let client_identity = state.compiled().identity_of(query.client.ip());
+    let server_identity = state.compiled().identity_of(query.server.ip());
     let client = state.side(query.client.ip(), query.client.port(), client_identity);
     let server = state.side(query.server.ip(), query.server.port(), server_identity);
     let endpoint = client.pod.as_ref().map(|(pod, id, _)| FlowEndpoint { id: *id, pod: pod.clone() });
@@ -80,7 +80,7 @@ fn flow(state: &State, query: &Query, rule: Option<u32>, answer: Option<DnsAnswe
         verdict: if rule.is_some() { Verdict::Forwarded } else { Verdict::Dropped(DropReason::PolicyDenied) },
         enforced: true,
         match_type: MatchType::None,
-        by: rule.and_then(|rule| state.compiled.author(0, rule)),
+        by: rule.and_then(|rule| state.compiled().author(0, rule)),
         event: Event::Dns(Dns { query: query.name.clone(), qtype: query.qtype.clone(), answer }),
     }
 }

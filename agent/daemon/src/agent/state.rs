@@ -1,12 +1,13 @@
 //! A node's state between two changes, and the one path by which a change reaches the maps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use egret_core::compile::{Allocator, compile};
-use egret_core::diff::{MapWrite, diff};
+use egret_core::compile::{Changed, Compiler};
+use egret_core::diff::MapWrite;
 use egret_core::flow::{Flow, Side};
 use egret_core::fqdn::Names;
+use egret_core::identity::LabelSet;
 use egret_core::state::{DatapathState, EndpointState};
 use egret_core::{Desired, ObjectName};
 use egret_shared::{Address, Endpoint, FlowRecord};
@@ -21,10 +22,11 @@ pub(super) struct State {
     pub(super) node: String,
     pub(super) datapath: Datapath,
     pub(super) desired: Desired,
-    pub(super) compiled: DatapathState,
     pub(super) names: Names,
     pub(super) revision: u64,
-    numbers: Allocator,
+    compiler: Compiler,
+    /// What the maps do not hold yet: the write that failed last, and those after it.
+    unwritten: VecDeque<MapWrite>,
     interfaces: BTreeMap<ObjectName, u32>,
     clock_offset: u64,
     wall_offset: u64,
@@ -40,10 +42,10 @@ impl State {
             node: String::new(),
             datapath,
             desired: Desired::default(),
-            compiled: DatapathState::default(),
             names: Names::default(),
             revision: 0,
-            numbers: Allocator::default(),
+            compiler: Compiler::default(),
+            unwritten: VecDeque::new(),
             interfaces: BTreeMap::new(),
             clock_offset: 0,
             wall_offset,
@@ -69,10 +71,11 @@ impl State {
     ) -> Result<u64, AgentError> {
         node.clone_into(&mut self.node);
         let before = std::mem::replace(&mut self.interfaces, interfaces.clone());
-        self.desired = desired.clone();
         let now = self.now();
-        self.names.expire(now);
-        self.recompile()?;
+        let mut changed = Changed::between(&self.desired, desired);
+        changed.addresses = self.names.expire(now);
+        self.desired = desired.clone();
+        self.follow(&changed)?;
         self.move_endpoints(&before)?;
         self.revision = self.revision.saturating_add(1);
         Ok(self.revision)
@@ -81,17 +84,19 @@ impl State {
     /// Learns what a name leads to; when this returns, the maps hold the addresses.
     pub(super) fn learn(&mut self, name: &str, addresses: &[IpAddr], ttl: u32) -> Result<(), AgentError> {
         let now = self.now();
-        if self.names.learn(name, addresses, ttl, now) {
-            self.recompile()?;
-        }
+        let addresses = self.names.learn(name, addresses, ttl, now);
+        self.follow(&Changed { addresses, ..Changed::default() })?;
         // Also when no address is new: the known ones live longer.
         self.tell_keeper()
     }
 
     pub(super) fn keep_names(&mut self, names: Names, keep: KeepNames) -> Result<(), AgentError> {
+        let mut addresses: BTreeSet<IpAddr> = self.names.addresses().chain(names.addresses()).collect();
         self.names = names;
         self.keep = Some(keep);
-        self.expire()
+        addresses.extend(self.names.expire(self.now()));
+        self.follow(&Changed { addresses, ..Changed::default() })?;
+        self.tell_keeper()
     }
 
     fn tell_keeper(&self) -> Result<(), AgentError> {
@@ -102,11 +107,12 @@ impl State {
     /// Forgets names whose time is over.
     pub(super) fn expire(&mut self) -> Result<(), AgentError> {
         let now = self.now();
-        if self.names.expire(now) {
-            self.recompile()?;
-            self.tell_keeper()?;
+        let addresses = self.names.expire(now);
+        if addresses.is_empty() && self.unwritten.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.follow(&Changed { addresses, ..Changed::default() })?;
+        self.tell_keeper()
     }
 
     pub(super) fn advance(&mut self, nanoseconds: u64) -> Result<(), AgentError> {
@@ -116,19 +122,24 @@ impl State {
     }
 
     pub(super) fn forget(&mut self) -> Result<(), AgentError> {
-        self.names = Names::default();
-        self.recompile()?;
+        let addresses = std::mem::take(&mut self.names).addresses().collect();
+        self.follow(&Changed { addresses, ..Changed::default() })?;
         self.tell_keeper()?;
         self.datapath.maps.forget_connections()
     }
 
-    /// Desired state and learned names to map entries, and the difference into the maps.
-    fn recompile(&mut self) -> Result<(), AgentError> {
-        let compiled = compile(&self.desired, &self.node, &self.names, &mut self.numbers);
-        for write in diff(&self.compiled, &compiled) {
+    /// What the maps hold, once everything is written.
+    pub(super) const fn compiled(&self) -> &DatapathState {
+        self.compiler.state()
+    }
+
+    /// A change of what is desired or learned to map entries, and those into the maps.
+    fn follow(&mut self, changed: &Changed) -> Result<(), AgentError> {
+        self.unwritten.extend(self.compiler.update(&self.desired, &self.node, &self.names, changed));
+        while let Some(write) = self.unwritten.front().cloned() {
             self.write(write)?;
+            self.unwritten.pop_front();
         }
-        self.compiled = compiled;
         Ok(())
     }
 
@@ -142,8 +153,14 @@ impl State {
             MapWrite::PutService(key, entry) => maps.put_service(key, entry),
             MapWrite::DeleteService(key) => maps.delete_service(key),
             MapWrite::PutEndpoint(name, endpoint) => {
-                let interface = self.interfaces.get(&name).ok_or(AgentError::NoInterface(name))?;
-                maps.put_endpoint(*interface, row(&endpoint))
+                match self.interfaces.get(&*name) {
+                    Some(interface) => maps.put_endpoint(*interface, row(&endpoint)),
+                    None if self.compiler.state().endpoints.contains_key(&name) => {
+                        Err(AgentError::NoInterface((*name).clone()))
+                    }
+                    // It went before its row could be written.
+                    None => Ok(()),
+                }
             }
             // Rows belong to interfaces: `move_endpoints` knows which of them still have a pod.
             MapWrite::DeleteEndpoint(_) => Ok(()),
@@ -154,7 +171,7 @@ impl State {
     fn move_endpoints(&mut self, before: &BTreeMap<ObjectName, u32>) -> Result<(), AgentError> {
         let maps = &mut self.datapath.maps;
         for (pod, interface) in &self.interfaces {
-            if let Some(endpoint) = self.compiled.endpoints.get(pod)
+            if let Some(endpoint) = self.compiler.state().endpoints.get(pod)
                 && before.get(pod) != Some(interface)
             {
                 maps.put_endpoint(*interface, row(endpoint))?;
@@ -170,14 +187,14 @@ impl State {
     /// What a record says, with its numbers resolved; `None` for bytes that are no IP packet.
     pub(super) fn flow_of(&self, record: &FlowRecord) -> Option<Flow> {
         let decoded = decode::decode(record)?;
-        let endpoint = self.compiled.endpoints.iter().find(|(_, state)| state.id == record.endpoint);
+        let endpoint = self.compiled().endpoints.iter().find(|(_, state)| state.id == record.endpoint);
         let policy = endpoint.map_or(0, |(_, state)| state.policy(decoded.direction));
         let Decoded { source, destination, direction, verdict, .. } = decoded;
         Some(Flow {
             time: self.wall(record.time),
             node: self.node.clone(),
             endpoint: endpoint
-                .map(|(pod, state)| egret_core::flow::FlowEndpoint { id: state.id, pod: pod.clone() }),
+                .map(|(pod, state)| egret_core::flow::FlowEndpoint { id: state.id, pod: (**pod).clone() }),
             direction,
             source: self.side(source.0, source.1, decoded.identities.0),
             destination: self.side(destination.0, destination.1, decoded.identities.1),
@@ -186,7 +203,7 @@ impl State {
             verdict,
             enforced: record.flags & FlowRecord::ENFORCED != 0,
             match_type: decoded.match_type,
-            by: self.compiled.author(policy, record.rule),
+            by: self.compiled().author(policy, record.rule),
             event: egret_core::flow::Event::Packet(decoded.packet),
         })
     }
@@ -194,16 +211,16 @@ impl State {
     /// One side of a flow by its names.
     pub(super) fn side(&self, address: IpAddr, port: u16, identity: egret_shared::Identity) -> Side {
         let pod = self.desired.world.pod_at(address).map(|(name, pod)| {
-            let id = self.compiled.endpoints.get(name).map_or(0, |state| state.id);
+            let id = self.compiled().endpoints.get(name).map_or(0, |state| state.id);
             (name.clone(), id, pod.labels.clone())
         });
         Side {
             address,
             port,
             identity,
-            labels: self.compiled.labels.get(&identity).cloned().unwrap_or_default(),
+            labels: self.compiled().labels.get(&identity).map(LabelSet::texts).unwrap_or_default(),
             pod,
-            names: self.names.names_of(address),
+            names: self.names.of(address).map(str::to_owned).collect(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A policy object as rules, or as what keeps it from being in force.
 
+use std::sync::Arc;
+
 use egret_core::rule::Policy;
 use egret_core::spec::{self, Document, InvalidSpec, PolicyKind};
 use kube::core::DynamicObject;
@@ -19,7 +21,7 @@ pub struct PolicyPart {
     /// A wrong policy is not in force, as if it did not exist: Cilium does not import what it cannot parse either
     /// (`pkg/policy/k8s/cilium_network_policy.go`). The previous version does not stay in force in its place, so that
     /// what is in force follows from the objects of the cluster alone, also after a restart.
-    pub rules: Result<Policy, String>,
+    pub rules: Result<Arc<Policy>, String>,
     /// The object's conditions.
     pub conditions: Vec<Value>,
 }
@@ -28,7 +30,7 @@ impl PolicyPart {
     /// Reads an object of a kind.
     pub(super) fn of(kind: PolicyKind, object: &DynamicObject) -> Self {
         let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
-        Self { rules: rules(kind, object), conditions: conditions.cloned().unwrap_or_default() }
+        Self { rules: rules(kind, object).map(Arc::new), conditions: conditions.cloned().unwrap_or_default() }
     }
 
     /// The conditions that the object ought to have; `None` when it has them.

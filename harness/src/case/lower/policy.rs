@@ -1,6 +1,7 @@
 //! Policy objects of a case: read strictly, understood by the engine, kept with their places.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use egret_core::ObjectName;
 use egret_core::author::PolicyId;
@@ -20,7 +21,7 @@ use crate::yaml::{Manifest, Shape};
 pub(super) struct Applied {
     /// The policy as the engine understands it; `None` when it was refused, so that a later step that names
     /// it is not blamed as well.
-    pub(super) policy: Option<Policy>,
+    pub(super) policy: Option<Arc<Policy>>,
     /// The object.
     pub(super) object: Manifest,
 }
@@ -50,7 +51,7 @@ pub(super) fn apply(
     if let Some(namespace) = &id.namespace {
         check_namespace(world, namespace, &object.locate("metadata.namespace"), problems);
     }
-    policies.insert(id.clone(), Applied { policy, object: object.clone() });
+    policies.insert(id.clone(), Applied { policy: policy.map(Arc::new), object: object.clone() });
     Some(id)
 }
 
@@ -136,7 +137,7 @@ pub(super) fn find(text: &str, policies: &Policies) -> Option<PolicyId> {
 }
 
 /// The policies in force, as the engine understands them.
-pub(super) fn understood(policies: &Policies) -> BTreeMap<PolicyId, Policy> {
+pub(super) fn understood(policies: &Policies) -> BTreeMap<PolicyId, Arc<Policy>> {
     policies.iter().filter_map(|(id, applied)| Some((id.clone(), applied.policy.clone()?))).collect()
 }
 
