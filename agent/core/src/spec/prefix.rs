@@ -15,13 +15,12 @@ pub(super) fn prefix(check: &mut Check, path: &str, text: &str) -> Option<IpNet>
     match parse(text) {
         Some(net) => Some(net.trunc()),
         None => {
-            let is_address = text.parse::<IpAddr>();
-            let help = match is_address {
-                Ok(address) if address.is_ipv4() => format!("an address needs a length: `{text}/32`"),
-                Ok(_) => format!("an address needs a length: `{text}/128`"),
-                Err(_) => {
-                    "write an address, a slash and a length without leading zeros, for example `192.0.2.0/24`"
-                        .into()
+            let help = match (text.parse::<IpAddr>(), text.parse::<IpNet>()) {
+                (Ok(address), _) if address.is_ipv4() => format!("an address needs a length: `{text}/32`"),
+                (Ok(_), _) => format!("an address needs a length: `{text}/128`"),
+                (Err(_), Ok(net)) => format!("write it without leading zeros: `{net}`"),
+                (Err(_), Err(_)) => {
+                    "write an address, a slash and a length, for example `192.0.2.0/24`".into()
                 }
             };
             check.problem_with(path, format!("`{text}` is not a CIDR"), help);
