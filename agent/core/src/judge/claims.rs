@@ -12,7 +12,7 @@ use super::end::End;
 use crate::author::PolicyId;
 use crate::identity::{LabelSet, relevant};
 use crate::policy::resolve::{is_selected, opens_namespace, service_selectors};
-use crate::rule::{Dialect, Effect, Peers, PortMatch, PortRule, Ports, Rule, Tier};
+use crate::rule::{Dialect, Effect, Enforcement, Peers, PortMatch, PortRule, Ports, Rule, Section, Tier};
 use crate::world::Pod;
 use crate::{Author, ObjectName, Protocol};
 
@@ -66,7 +66,14 @@ impl Cluster {
             }
         };
         for (policy, written) in &self.desired.policies {
-            let selecting = written.sections.iter().filter(|section| section.subject.selects(&subject));
+            // A direction that a policy leaves alone has rules without effect.
+            let is_enforced =
+                |section: &&Section| match section.enforcement(direction).under(self.desired.dialect) {
+                    Enforcement::None | Enforcement::Undeclared => false,
+                    Enforcement::DefaultDeny | Enforcement::DefaultAllow => true,
+                };
+            let enforced = written.sections.iter().filter(is_enforced);
+            let selecting = enforced.filter(|section| section.subject.selects(&subject));
             for section in selecting {
                 let rules = section.rules.iter().filter(|rule| rule.direction == direction);
                 claims.all.extend(rules.enumerate().map(|(place, rule)| {
@@ -125,9 +132,14 @@ impl Cluster {
                 (PortMatch::Named(name), Direction::Ingress, _) => {
                     claims.pod.as_ref().and_then(|pod| pods.get(pod)).is_some_and(|pod| is_named(pod, name))
                 }
-                // One number for everybody (policy semantics 15 row 3).
+                // One number for everybody, on which all pods agree (policy semantics 15 row 3).
                 (PortMatch::Named(name), Direction::Egress, Dialect::Cilium119) => {
-                    pods.values().any(|pod| !pod.host_network && is_named(pod, name))
+                    let pods = pods.values().filter(|pod| !pod.host_network);
+                    let mut named = pods
+                        .flat_map(|pod| &pod.serves)
+                        .filter(|serve| serve.name.as_deref() == Some(name) && serve.protocol == protocol);
+                    named.next().is_some_and(|first| first.port == port)
+                        && named.all(|serve| serve.port == port)
                 }
                 (PortMatch::Named(name), Direction::Egress, Dialect::Cilium | Dialect::Kubernetes) => {
                     match other {
