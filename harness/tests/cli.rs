@@ -292,7 +292,8 @@ fn a_cluster_is_asked_explained_and_checked() {
     let output = child.wait_with_output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = lines.lines().collect();
-    assert!(lines[0].starts_with("{\"id\":1,\"verdict\":\"forwarded\""), "{lines:?}");
+    assert!(lines[0].starts_with("{\"id\":1,\"from\":\"a\","), "{lines:?}");
+    assert!(lines[0].contains("\"verdict\":\"forwarded\""), "{lines:?}");
     assert!(lines[0].contains("\"file\":\"all.yaml\",\"line\":16"), "{lines:?}");
     assert!(lines[1].starts_with("{\"id\":2,\"error\":"), "{lines:?}");
     assert_eq!(output.status.code(), Some(2));
