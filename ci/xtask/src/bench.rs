@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::workspace::Bench;
 use crate::{process, workspace};
 
 /// Which benchmarks run.
@@ -33,22 +34,26 @@ struct Measurement {
 /// Runs the benchmarks one after the other, then prints what this run measured.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let packages = workspace::packages()?;
-    let known: Vec<(&str, &str)> = packages
+    let known: Vec<(&str, &Bench)> = packages
         .iter()
-        .flat_map(|package| package.benches.iter().map(|bench| (package.name.as_str(), bench.as_str())))
+        .flat_map(|package| package.benches.iter().map(|bench| (package.name.as_str(), bench)))
         .collect();
     if options.list {
-        known.iter().for_each(|(package, bench)| println!("{bench} ({package})"));
+        known.iter().for_each(|(package, bench)| println!("{} ({package})", bench.name));
         return Ok(());
     }
-    if let Some(unknown) = options.names.iter().find(|name| !known.iter().any(|(_, bench)| bench == name)) {
+    if let Some(unknown) =
+        options.names.iter().find(|name| !known.iter().any(|(_, bench)| bench.name == **name))
+    {
         bail!("no benchmark is called `{unknown}`: `cargo xtask bench --list`");
     }
     ensure!(!known.is_empty(), "no crate has a benchmark");
     let start = SystemTime::now();
     for (package, bench) in known {
-        if options.names.is_empty() || options.names.iter().any(|name| name == bench) {
-            let mut command = process::cargo(&["bench", "--locked", "--package", package, "--bench", bench]);
+        if options.names.is_empty() || options.names.contains(&bench.name) {
+            let mut command =
+                process::cargo(&["bench", "--locked", "--package", package, "--bench", &bench.name]);
+            command.args(bench.features.iter().flat_map(|feature| ["--features", feature]));
             command.env("CARGO_TARGET_DIR", workspace::root().join("target"));
             process::run(command.arg("--").args(&options.arguments))?;
         }

@@ -64,8 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// The cases in containers, with the binary that is also in the image.
 fn docker(options: &Options) -> Result<()> {
-    let binary =
-        process::output(&mut process::program(std::env::current_exe()?).args(["static", "--release"]))?;
+    let binary = process::output(process::program(std::env::current_exe()?).args(["static", "--release"]))?;
     let binary = String::from_utf8(binary)?;
     let mut cases = process::program(binary.trim());
     process::run(cases.args(["test", "--subject", "docker"]).args(&options.arguments))

@@ -37,8 +37,17 @@ pub(crate) struct Package {
     pub dependencies: BTreeSet<String>,
     /// Crates of this workspace that only its tests and benchmarks use.
     pub dev_dependencies: BTreeSet<String>,
-    /// Names of its benchmarks.
-    pub benches: Vec<String>,
+    /// Its benchmarks.
+    pub benches: Vec<Bench>,
+}
+
+/// One benchmark.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    /// Its name.
+    pub name: String,
+    /// Features of its crate that it needs.
+    pub features: Vec<String>,
 }
 
 /// The crates of the workspace, by name.
@@ -65,12 +74,16 @@ fn package(value: &Value) -> Result<Package> {
             .collect()
     };
     let benches = list("targets");
+    let bench = |target: &Value| -> Result<Bench> {
+        let features = target["required-features"].as_array().into_iter().flatten().map(text);
+        Ok(Bench { name: text(&target["name"])?, features: features.collect::<Result<_>>()? })
+    };
     let benches = benches.iter().filter(|target| target["kind"][0] == "bench");
     Ok(Package {
         name: text(&value["name"])?,
         folder: folder.context("a crate outside the repository")?.to_string_lossy().into_owned(),
         dependencies: ours(false)?,
         dev_dependencies: ours(true)?,
-        benches: benches.map(|target| text(&target["name"])).collect::<Result<_>>()?,
+        benches: benches.map(bench).collect::<Result<_>>()?,
     })
 }
