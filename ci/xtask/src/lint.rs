@@ -17,9 +17,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     process::run(&mut process::cargo(&["fmt", "--all", "--check"]))?;
     // The fuzz targets are a workspace of their own.
     process::run(&mut process::cargo(&["fmt", "--manifest-path", "ci/fuzz/Cargo.toml", "--check"]))?;
-    // The kernel crate is no default member, so that this covers every crate of the user side.
-    process::run(&mut process::cargo(&["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]))?;
-    let mut document = process::cargo(&["doc", "--locked", "--no-deps"]);
+    // The kernel crate is no default member, so that this covers every crate of the user side; the features that
+    // are off in an ordinary build may not break it, nor it them.
+    for features in ["--no-default-features", "--all-features"] {
+        let clippy = ["clippy", "--locked", "--all-targets", features, "--", "-D", "warnings"];
+        process::run(&mut process::cargo(&clippy))?;
+    }
+    let mut document = process::cargo(&["doc", "--locked", "--no-deps", "--all-features"]);
     process::run(document.env("RUSTDOCFLAGS", "-D warnings"))?;
     kernel()?;
     dependencies(options)

@@ -1,4 +1,4 @@
-//! `cargo xtask static`: the static binary that the docker subject's image holds; its path goes to standard output.
+//! `cargo xtask static`: the static binary that containers run, with every feature; its path goes to standard output.
 
 use anyhow::Result;
 
@@ -21,7 +21,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "--package",
         "egret",
         "--features",
-        "docker",
+        "docker,kubernetes",
         "--target",
         &target,
     ]);

@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let lab = subjects.contains(&Subject::Lab);
     ensure!(root || !lab, "the lab needs root: `sudo -E env \"PATH=$PATH\" cargo xtask test --subject lab`");
-    let mut test = process::cargo(&["test", "--locked"]);
+    let mut test = process::cargo(&["test", "--locked", "--all-features"]);
     if lab {
         // In CI, a lab trial that would be ignored is a failure.
         test.env("CI", "true");
