@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     subject: Option<Where>,
     #[cfg(feature = "kubernetes")]
     #[command(flatten)]
-    cluster: cluster::Arguments,
+    cluster: cluster::Place,
 }
 
 /// Where runs leave things.

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::subject::cluster;
 
 #[derive(clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct Place {
     /// Context of the kubeconfig, for a cluster
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
@@ -16,12 +16,12 @@ pub(super) struct Arguments {
     run: Option<String>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<Exit, Error> {
-    let context = arguments.context.as_deref();
+pub(super) fn run(place: &Place) -> Result<Exit, Error> {
+    let context = place.context.as_deref();
     let mut text = String::new();
     for left in cluster::left(context)? {
         let what = format!("run {} of {} (process {})", left.run, left.host, left.process);
-        let named = arguments.run.as_ref() == Some(&left.run);
+        let named = place.run.as_ref() == Some(&left.run);
         if left.alive && !named {
             let _ = writeln!(text, "left alone: {what}, which may be alive; `--run {}` removes it", left.run);
             continue;
