@@ -125,38 +125,55 @@ fn move_prefixes(writes: &mut Vec<MapWrite>, old: &DatapathState, change: &Chang
     let mut deletes: Vec<IpNet> = deletes.map(|(prefix, _)| *prefix).collect();
     deletes.sort_by_key(|prefix| prefix.prefix_len());
 
-    let left_by = |prefix: &IpNet| longest_prefix(&old.ipcache, *prefix).unwrap_or(Identity::WORLD);
-    let left_by_deletes: BTreeSet<Identity> = deletes.iter().map(left_by).collect();
-    let mut left_by_puts: BTreeSet<Identity> = puts.iter().map(|(prefix, _)| left_by(prefix)).collect();
+    let crossing = crossing(old, change);
+    let left_by = |prefixes: &mut dyn Iterator<Item = &IpNet>| -> BTreeSet<Identity> {
+        // Nobody else asks.
+        let prefixes = prefixes.filter(|_| !crossing.is_empty());
+        prefixes.map(|prefix| longest_prefix(&old.ipcache, *prefix).unwrap_or(Identity::WORLD)).collect()
+    };
+    let left_by_deletes = left_by(&mut deletes.iter());
+    let mut left_by_puts = left_by(&mut puts.iter().map(|(prefix, _)| prefix));
     left_by_puts.extend(&left_by_deletes);
 
     let mut bridges = Vec::new();
     if !puts.is_empty() {
-        cross(writes, &mut bridges, old, change, &left_by_puts);
+        cross(writes, &mut bridges, &crossing, old, change, &left_by_puts);
         writes.extend(puts.into_iter().map(|(prefix, id)| MapWrite::PutIpcache(prefix, id)));
     }
     if !deletes.is_empty() {
-        cross(writes, &mut bridges, old, change, &left_by_deletes);
+        cross(writes, &mut bridges, &crossing, old, change, &left_by_deletes);
         writes.extend(deletes.into_iter().map(MapWrite::DeleteIpcache));
     }
     bridges
+}
+
+/// An endpoint whose policy changes, before and after.
+struct Crossing<'a> {
+    name: &'a Arc<ObjectName>,
+    before: &'a EndpointState,
+    after: &'a EndpointState,
+}
+
+/// The endpoints that were there before and whose policy changes.
+fn crossing<'a>(old: &'a DatapathState, change: &'a Change) -> Vec<Crossing<'a>> {
+    let kept = change.endpoints.iter().filter_map(|(name, after)| {
+        Some(Crossing { name, before: old.endpoints.get(name)?, after: after.as_ref()? })
+    });
+    kept.filter(|one| one.before.policy != one.after.policy).collect()
 }
 
 /// Writes bridges for the endpoints whose policy changes, and switches them over.
 fn cross(
     writes: &mut Vec<MapWrite>,
     bridges: &mut Vec<(u32, PolicyRows)>,
+    crossing: &[Crossing<'_>],
     old: &DatapathState,
     change: &Change,
     left: &BTreeSet<Identity>,
 ) {
     let mut built: BTreeMap<(u32, u32, u8), u32> = BTreeMap::new();
     let mut switched = Vec::new();
-    for (name, after) in &change.endpoints {
-        let Some(after) = after else { continue };
-        let Some(before) = old.endpoints.get(name).filter(|before| before.policy != after.policy) else {
-            continue;
-        };
+    for Crossing { name, before, after } in crossing {
         let policy = [Direction::Ingress, Direction::Egress].map(|direction| {
             let (from, to) = (before.policy(direction), after.policy(direction));
             if from == to {
@@ -170,7 +187,8 @@ fn cross(
                 number
             })
         });
-        switched.push(MapWrite::PutEndpoint(name.clone(), EndpointState { policy, ..after.clone() }));
+        let bridged = EndpointState { policy, ..(*after).clone() };
+        switched.push(MapWrite::PutEndpoint(Arc::clone(name), bridged));
     }
     writes.extend(switched);
 }
@@ -188,8 +206,12 @@ fn bridge(
     let (from, to) = (rows_of(from, old.policies.get(&from)), rows_of(to, new.or(old.policies.get(&to))));
     let any = [&from, &to].map(|rows| rows.of(Identity::ANY));
     let same_any = any.first() == any.last();
-    let known = old.labels.keys().chain(change.labels.iter().map(|(identity, _)| identity)).copied();
-    let identities: BTreeSet<Identity> = known.chain(same_any.then_some(Identity::ANY)).collect();
+    let identities: BTreeSet<Identity> = if same_any {
+        from.identities().chain(to.identities()).collect()
+    } else {
+        let known = old.labels.keys().chain(change.labels.iter().map(|(identity, _)| identity));
+        known.copied().collect()
+    };
     let mut rows = Rows::default();
     for identity in identities {
         let source = if left.contains(&identity) { &from } else { &to };
