@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::net::IpAddr;
+use core::ops::Deref;
 
 use egret_shared::Identity;
 use hashbrown::HashMap;
@@ -11,7 +12,7 @@ use hashbrown::hash_map::{Entry, EntryRef};
 
 use super::Allocator;
 use crate::identity::outside::Outside;
-use crate::identity::relevant::{InCluster, InNamespace};
+use crate::identity::relevant::{InCluster, InNamespace, OwnLabels};
 use crate::identity::{Member, Members, NamedPorts};
 use crate::rule::Dialect;
 use crate::world::Pod;
@@ -32,7 +33,14 @@ pub(super) struct Known {
     /// It runs on the node.
     pub(super) is_local: bool,
     /// Its addresses in order, each with its identity.
-    pub(super) addresses: Box<[(IpAddr, Identity)]>,
+    pub(super) addresses: Addresses,
+}
+
+/// Addresses in order, each with its identity. Nearly every pod has one, which stands in place.
+#[derive(Clone, Debug)]
+pub(super) enum Addresses {
+    One([(IpAddr, Identity); 1]),
+    Other(Box<[(IpAddr, Identity)]>),
 }
 
 /// A pod's place in the cluster before and after.
@@ -60,6 +68,7 @@ pub(super) struct Naming<'a> {
     node: &'a str,
     namespace: Option<(&'a str, InNamespace)>,
     alike: BTreeMap<Alike<'a>, Identity>,
+    own: OwnLabels<'a>,
 }
 
 /// What of a pod makes its identity, inside one namespace.
@@ -74,6 +83,7 @@ impl<'a> Naming<'a> {
             node,
             namespace: None,
             alike: BTreeMap::new(),
+            own: OwnLabels::new(),
         }
     }
 
@@ -104,12 +114,12 @@ impl<'a> Naming<'a> {
         };
         if self.outside.is_by_address && !pod.addresses.is_empty() {
             // A block that covers one address of a pod says nothing of its others: each has its own labels.
-            let plain = common.of_pod(pod);
+            let plain = common.of_pod(pod, &mut self.own);
             let at = |address: &IpAddr| {
                 let labels = self.outside.at(plain.clone(), *address);
                 (*address, number(Member { labels, ports: ports.clone() }))
             };
-            let addresses: Box<[_]> = pod.addresses.iter().map(at).collect();
+            let addresses: Addresses = pod.addresses.iter().map(at).collect();
             let identity = addresses.first().map_or(Identity::WORLD, |(_, identity)| *identity);
             return Known { identity, is_local, addresses };
         }
@@ -120,7 +130,8 @@ impl<'a> Naming<'a> {
                 *identity
             }
             None => {
-                let identity = number(Member { labels: common.of_pod(pod), ports: key.2.clone() });
+                let identity =
+                    number(Member { labels: common.of_pod(pod, &mut self.own), ports: key.2.clone() });
                 self.alike.insert(key, identity);
                 identity
             }
@@ -164,7 +175,7 @@ impl Pods {
             leave(claims, &name, old, members);
         }
         let new: &Known = entry.into_mut();
-        for (address, identity) in &new.addresses {
+        for (address, identity) in new.addresses.iter() {
             match claims.entry(*address) {
                 Entry::Vacant(entry) => drop(entry.insert(Claim::One(Arc::clone(&name), *identity))),
                 Entry::Occupied(mut entry) => entry.get_mut().add(&name, *identity),
@@ -192,7 +203,7 @@ impl Pods {
 /// A pod's identities and addresses are no more in use.
 fn leave(claims: &mut HashMap<IpAddr, Claim>, name: &Arc<ObjectName>, old: &Known, members: &mut Members) {
     old.uses().for_each(|identity| members.remove(identity));
-    for (address, _) in &old.addresses {
+    for (address, _) in old.addresses.iter() {
         let Some(claim) = claims.get_mut(address) else { continue };
         if !claim.remains_without(name) {
             claims.remove(address);
@@ -205,6 +216,28 @@ impl Known {
     fn uses(&self) -> impl Iterator<Item = Identity> {
         let own = self.addresses.is_empty().then_some(self.identity);
         self.addresses.iter().map(|(_, identity)| *identity).chain(own)
+    }
+}
+
+impl Deref for Addresses {
+    type Target = [(IpAddr, Identity)];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(one) => one,
+            Self::Other(other) => other,
+        }
+    }
+}
+
+impl FromIterator<(IpAddr, Identity)> for Addresses {
+    fn from_iter<T: IntoIterator<Item = (IpAddr, Identity)>>(addresses: T) -> Self {
+        let mut addresses = addresses.into_iter();
+        let (first, second) = (addresses.next(), addresses.next());
+        match (first, second) {
+            (Some(only), None) => Self::One([only]),
+            (first, second) => Self::Other(first.into_iter().chain(second).chain(addresses).collect()),
+        }
     }
 }
 

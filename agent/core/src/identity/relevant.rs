@@ -4,6 +4,8 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use hashbrown::HashMap;
+
 use crate::identity::label::{Label, LabelSet, Source};
 use crate::rule::Dialect;
 use crate::world::{Pod, World};
@@ -40,7 +42,7 @@ pub fn is_relevant(key: &str) -> bool {
 /// In the Kubernetes dialect every pod label counts; Cilium leaves some out ([`is_relevant`]).
 #[must_use]
 pub fn of_pod(name: &ObjectName, pod: &Pod, world: &World, dialect: Dialect) -> LabelSet {
-    InCluster::new(dialect).namespace(&name.namespace, world).of_pod(pod)
+    InCluster::new(dialect).namespace(&name.namespace, world).of_pod(pod, &mut OwnLabels::new())
 }
 
 /// What all pods of the cluster have in common, so that their labels share it.
@@ -50,6 +52,9 @@ pub(crate) struct InCluster {
     default_account: Arc<Label>,
     dialect: Dialect,
 }
+
+/// Pods' own labels by key and value: pods of many namespaces have the same ones, and share them.
+pub(crate) type OwnLabels<'a> = HashMap<(&'a str, &'a str), Arc<Label>>;
 
 /// What all pods of one namespace have in common.
 pub(crate) struct InNamespace {
@@ -82,13 +87,16 @@ impl InCluster {
 
 impl InNamespace {
     /// The labels that policies see of one of the namespace's pods.
-    pub(crate) fn of_pod(&self, pod: &Pod) -> LabelSet {
+    pub(crate) fn of_pod<'a>(&self, pod: &'a Pod, own: &mut OwnLabels<'a>) -> LabelSet {
         let mut labels = Vec::with_capacity(pod.labels.len() + self.labels.len() + 1);
         let kept = pod.labels.iter().filter(|(key, _)| match self.all.dialect {
             Dialect::Cilium | Dialect::Cilium119 => is_relevant(key),
             Dialect::Kubernetes => true,
         });
-        labels.extend(kept.map(|(key, value)| Label::new(Source::K8s, key.clone(), value)));
+        labels.extend(kept.map(|(key, value)| {
+            let new = || Label::new(Source::K8s, key.clone(), value);
+            Arc::clone(own.entry((key, value)).or_insert_with(new))
+        }));
         labels.extend(self.labels.iter().cloned());
         labels.push(match pod.service_account.as_str() {
             "" | "default" => Arc::clone(&self.all.default_account),
