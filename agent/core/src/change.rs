@@ -1,9 +1,12 @@
 //! A change of one node's datapath state: only what is different, so that a small change is small.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Range;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use core::iter::Peekable;
+use core::ops::Bound;
 
 use egret_shared::{Identity, ServiceEntry, ServiceKey};
 use ipnet::IpNet;
@@ -144,6 +147,9 @@ fn differences<K: Ord + Clone, V: PartialEq + Clone>(
 }
 
 fn order<K: Ord, V>(entries: &mut Entries<K, V>) {
+    if entries.is_sorted_by(|(a, _), (b, _)| a < b) {
+        return;
+    }
     entries.sort_by(|(a, _), (b, _)| a.cmp(b));
     entries.dedup_by(|later, earlier| {
         let same = later.0 == earlier.0;
@@ -160,10 +166,62 @@ fn apply<K: Ord, V>(entries: Entries<K, V>, table: &mut BTreeMap<K, V>) {
         *table = entries.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         return;
     }
+    let Some((first, _)) = entries.first() else { return };
+    let mut ahead = table.range_mut::<K, _>(from(first)).peekable();
+    let mut rest = Vec::new();
     for (key, value) in entries {
+        let Some(value) = value else {
+            rest.push((key, None));
+            continue;
+        };
+        let is_before = |(other, _): &(&K, &mut V)| **other < key;
+        if !(0..NEAR).any(|_| ahead.next_if(is_before).is_none()) {
+            ahead = table.range_mut::<K, _>(from(&key)).peekable();
+        }
+        match ahead.next_if(|(other, _)| **other == key) {
+            Some((_, slot)) => *slot = value,
+            None => rest.push((key, Some(value))),
+        }
+    }
+    for (key, value) in rest {
         match value {
             Some(value) => drop(table.insert(key, value)),
             None => drop(table.remove(&key)),
         }
     }
+}
+
+/// How many neighbours are looked at before a key is searched for from the root.
+const NEAR: usize = 4;
+
+/// A table that is asked for keys in their order, which finds neighbours without a search.
+pub(crate) struct Walk<'a, K, V> {
+    table: &'a BTreeMap<K, V>,
+    ahead: Option<Peekable<Range<'a, K, V>>>,
+}
+
+impl<'a, K: Ord, V> Walk<'a, K, V> {
+    pub(crate) const fn new(table: &'a BTreeMap<K, V>) -> Self {
+        Self { table, ahead: None }
+    }
+
+    /// The value of a key, which must not stand before the last one.
+    pub(crate) fn get(&mut self, key: &K) -> Option<&'a V> {
+        let table = self.table;
+        let ahead = self.ahead.get_or_insert_with(|| table.range::<K, _>(from(key)).peekable());
+        let is_before = |(other, _): &(&K, &V)| **other < *key;
+        if !(0..NEAR).any(|_| ahead.next_if(is_before).is_none()) {
+            *ahead = table.range::<K, _>(from(key)).peekable();
+        }
+        ahead.next_if(|(other, _)| **other == *key).map(|(_, value)| value)
+    }
+}
+
+const fn from<K>(key: &K) -> (Bound<&K>, Bound<&K>) {
+    (Bound::Included(key), Bound::Unbounded)
+}
+
+/// Builds a table anew that grew in order, which leaves nodes half empty.
+pub(crate) fn pack<K: Ord, V>(table: &mut BTreeMap<K, V>) {
+    *table = core::mem::take(table).into_iter().collect();
 }

@@ -31,10 +31,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use egret_shared::Identity;
 use ipnet::IpNet;
 
 use crate::author::PolicyId;
-use crate::change::Change;
+use crate::change::{Change, Walk};
 use crate::diff::{MapWrite, writes};
 use crate::fqdn::Names;
 use crate::identity::outside::Outside;
@@ -142,12 +143,15 @@ impl Compiler {
         this.subjects = Subjects::new(host);
         this.pods.reserve(desired.world.pods.len());
         this.numbers.reserve(desired.world.pods.len(), desired.policies.len());
+        this.sections.reserve(desired.policies.len());
         let reached = Reached {
             pods: desired.world.pods.iter().map(|(name, pod)| (name, Some(pod))).collect(),
             policies: desired.policies.iter().map(|(id, policy)| (id, Some(policy))).collect(),
             addresses: Vec::new(),
         };
         this.run(desired, names, &reached, true, &mut change);
+        this.members.pack();
+        this.subjects.pack();
         change.order();
         change.apply(&mut this.state);
         this.numbers.retain(&this.state);
@@ -208,7 +212,7 @@ impl Compiler {
             old.into_iter().for_each(|identity| self.members.remove(identity));
             nets.push(IpNet::from(*address));
         }
-        let mut endpoints = self.put_pods(desired, &reached.pods, &mut nets);
+        let endpoints = self.put_pods(desired, &reached.pods, &mut nets);
 
         let settled = self.members.settle();
         for (identity, member) in &settled.removed {
@@ -233,7 +237,8 @@ impl Compiler {
         if !is_start {
             sections.iter().for_each(|section| subjects.note(*section, &around));
         }
-        endpoints.extend(subjects.settle(&around, &mut self.numbers, change));
+        let changed = subjects.settle(&around, &mut self.numbers, change);
+        changed.iter().for_each(|identity| self.change_policies(*identity, change));
         self.change_endpoints(endpoints, change);
         self.change_ipcache(nets, change);
         true
@@ -322,7 +327,23 @@ impl Compiler {
         endpoints
     }
 
-    /// Endpoints that are different, and what proxies are told of them.
+    /// The policies of one subject are other ones. Of endpoints that are different themselves,
+    /// [`Self::change_endpoints`] has the last word.
+    fn change_policies(&self, identity: Identity, change: &mut Change) {
+        let Some((endpoints, policies)) = self.subjects.endpoints(identity) else { return };
+        let mut known = Walk::new(&self.state.endpoints);
+        change.endpoints.reserve(endpoints.len());
+        for name in endpoints {
+            let Some(old) = known.get(name) else { continue };
+            Filters::change(policies.filters.as_deref(), old.id, &self.state, change);
+            if old.policy != policies.numbers {
+                let new = EndpointState { policy: policies.numbers, ..old.clone() };
+                change.endpoints.push((Arc::clone(name), Some(new)));
+            }
+        }
+    }
+
+    /// Endpoints of pods that came, went or are different, and what proxies are told of them.
     fn change_endpoints(&mut self, mut reached: Vec<Arc<ObjectName>>, change: &mut Change) {
         reached.sort_unstable();
         reached.dedup();

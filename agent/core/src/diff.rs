@@ -118,6 +118,9 @@ fn put_services(writes: &mut Vec<MapWrite>, change: &Change) {
 /// Step 2. Longer prefixes are written before shorter ones and deleted after them, so that every address
 /// goes from its old identity to its new one at once. Returns the bridges with their numbers.
 fn move_prefixes(writes: &mut Vec<MapWrite>, old: &DatapathState, change: &Change) -> Vec<(u32, PolicyRows)> {
+    if change.ipcache.is_empty() {
+        return Vec::new();
+    }
     let mut puts: Vec<_> =
         change.ipcache.iter().filter_map(|(prefix, identity)| Some((*prefix, (*identity)?))).collect();
     puts.sort_by_key(|(prefix, _)| core::cmp::Reverse(prefix.prefix_len()));

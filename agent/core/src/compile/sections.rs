@@ -1,5 +1,6 @@
 //! The sections of all policies, with the peers of their rules found.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -34,7 +35,7 @@ pub(super) struct Sections {
 #[derive(Clone, Debug)]
 struct InForce {
     policy: Arc<Policy>,
-    sections: Vec<u32>,
+    sections: Box<[u32]>,
 }
 
 /// One section in its place.
@@ -44,9 +45,9 @@ struct Placed {
     policy: Arc<Policy>,
     /// Which of the policy's sections.
     number: usize,
-    rules: Vec<ResolvedRule>,
+    rules: Box<[ResolvedRule]>,
     /// For each rule the places of its peers' selectors; `None`: everyone.
-    selectors: Vec<Option<Vec<u32>>>,
+    selectors: Box<[Option<Box<[u32]>>]>,
 }
 
 /// What sections are put in and out of.
@@ -59,6 +60,12 @@ pub(super) struct Around<'a> {
 }
 
 impl Sections {
+    /// Room for so many policies, nearly all of which have one section.
+    pub(super) fn reserve(&mut self, policies: usize) {
+        self.policies.reserve(policies);
+        self.all.reserve_exact(policies);
+    }
+
     /// The policy that is in force under a name.
     pub(super) fn policy(&self, id: &PolicyId) -> Option<&Arc<Policy>> {
         self.policies.get(id).map(|in_force| &in_force.policy)
@@ -66,7 +73,7 @@ impl Sections {
 
     /// The places of a policy's sections.
     pub(super) fn places(&self, id: &PolicyId) -> Vec<u32> {
-        self.policies.get(id).map(|in_force| in_force.sections.clone()).unwrap_or_default()
+        self.policies.get(id).map(|in_force| in_force.sections.to_vec()).unwrap_or_default()
     }
 
     /// A policy comes into force, with its rules numbered; returns the places of its sections.
@@ -100,7 +107,7 @@ impl Sections {
                 *order += 1;
                 let own = number(&rule.path);
                 let numbers = match &rule.ports {
-                    Ports::Any => alloc::vec![own],
+                    Ports::Any => Box::from([own]),
                     Ports::Listed(ports) => ports.iter().map(|port| number(&port.path)).collect(),
                 };
                 let of_rule = around.selectors_of(&policy.id, rule, place);
@@ -120,15 +127,15 @@ impl Sections {
                 id: Arc::clone(&id),
                 policy: Arc::clone(policy),
                 number: place_in_policy,
-                rules,
-                selectors,
+                rules: rules.into(),
+                selectors: selectors.into(),
             };
             if let Some(slot) = self.all.get_mut(at(place)) {
                 *slot = Some(placed);
             }
             sections.push(place);
         }
-        self.policies.insert(id, InForce { policy: Arc::clone(policy), sections: sections.clone() });
+        self.policies.insert(id, InForce { policy: Arc::clone(policy), sections: sections.clone().into() });
         sections
     }
 
@@ -159,7 +166,7 @@ impl Sections {
     /// Finds the peers of a section's rules again.
     pub(super) fn refresh(&mut self, place: u32, table: &Selectors) {
         let Some(Some(Placed { rules, selectors, .. })) = self.all.get_mut(at(place)) else { return };
-        for (rule, selectors) in rules.iter_mut().zip(selectors) {
+        for (rule, selectors) in rules.iter_mut().zip(selectors.iter()) {
             rule.peers = peers(selectors.as_deref(), table);
         }
     }
@@ -216,7 +223,7 @@ impl Placed {
 
 impl Around<'_> {
     /// The places of the selectors of a rule's peers; `None`: everyone.
-    fn selectors_of(&mut self, policy: &PolicyId, rule: &Rule, section: u32) -> Option<Vec<u32>> {
+    fn selectors_of(&mut self, policy: &PolicyId, rule: &Rule, section: u32) -> Option<Box<[u32]>> {
         let selectors = peer_selectors(policy, rule, self.world, self.dialect)?;
         let mut place =
             |selector| self.selectors.add(selector, section, (self.index, self.members, self.dialect));

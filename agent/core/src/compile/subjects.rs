@@ -12,7 +12,7 @@ use super::Allocator;
 use super::allocate::PolicyContent;
 use super::index::Index;
 use super::sections::Sections;
-use crate::change::Change;
+use crate::change::{Change, pack};
 use crate::identity::{Member, Members, NamedPorts};
 use crate::policy::resolve::{Applying, DirectionPolicy, direction};
 use crate::rule::{Dialect, PortMatch, Rule, Subject as About};
@@ -121,6 +121,16 @@ impl Subjects {
         }
     }
 
+    /// The endpoints of an identity, ordered, and their policies.
+    pub(super) fn endpoints(&self, identity: Identity) -> Option<(&[Arc<ObjectName>], &Policies)> {
+        self.known.get(&identity).map(|subject| (subject.endpoints.as_slice(), &subject.policies))
+    }
+
+    /// After a start: takes no more memory than it needs.
+    pub(super) fn pack(&mut self) {
+        pack(&mut self.known);
+    }
+
     /// The policies of an identity.
     pub(super) fn policies(&self, identity: Identity) -> Option<&Policies> {
         self.known.get(&identity).map(|subject| &subject.policies)
@@ -147,13 +157,13 @@ impl Subjects {
         }
     }
 
-    /// Computes what must be computed; returns the endpoints whose policies changed.
+    /// Computes what must be computed; returns the identities whose endpoints have other policies now.
     pub(super) fn settle(
         &mut self,
         around: &Around<'_>,
         numbers: &mut Allocator,
         change: &mut Change,
-    ) -> Vec<Arc<ObjectName>> {
+    ) -> Vec<Identity> {
         let Self { known, host, in_force, dirty, host_is_dirty } = self;
         let mut computed = Computed::new();
         let mut left: Vec<u32> = Vec::new();
@@ -181,7 +191,7 @@ impl Subjects {
             let old = core::mem::replace(&mut subject.policies, new);
             left.extend(old.numbers);
             if core::mem::replace(&mut subject.is_known, true) && old != subject.policies {
-                changed.extend(subject.endpoints.iter().cloned());
+                changed.push(identity);
             }
         }
         left.into_iter().for_each(|number| in_force.leave(number, change));

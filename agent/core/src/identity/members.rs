@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use egret_shared::Identity;
 
 use crate::Protocol;
+use crate::change::pack;
 use crate::identity::LabelSet;
 use crate::selector::Entity;
 use crate::state::PeerSet;
@@ -114,6 +115,11 @@ impl Members {
         if known.uses == 0 {
             self.touched.push(identity);
         }
+    }
+
+    /// After a start: takes no more memory than it needs.
+    pub(crate) fn pack(&mut self) {
+        pack(&mut self.known);
     }
 
     /// What came and went since the last time, ordered.

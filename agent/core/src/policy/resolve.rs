@@ -1,5 +1,6 @@
 //! One direction of one subject: the rules that apply to it, with their peers found.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -32,7 +33,7 @@ pub(crate) struct ResolvedRule {
     pub(crate) level: u32,
     pub(crate) peers: PeerSet,
     /// The numbers under which it appears in rows: one for each listed port, or its own.
-    pub(crate) numbers: Vec<u32>,
+    pub(crate) numbers: Box<[u32]>,
 }
 
 /// One direction of one endpoint.
