@@ -3,14 +3,16 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
 use core::net::IpAddr;
 use core::ops::Deref;
 
 use egret_shared::Identity;
-use hashbrown::HashMap;
-use hashbrown::hash_map::{Entry, EntryRef};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::Allocator;
+use super::selectors::{at, put};
 use crate::identity::outside::Outside;
 use crate::identity::relevant::{InCluster, InNamespace, OwnLabels};
 use crate::identity::{Member, Members, NamedPorts};
@@ -18,11 +20,31 @@ use crate::rule::Dialect;
 use crate::world::Pod;
 use crate::{Labels, ObjectName, World};
 
-/// Pods that have a network of their own, and their addresses.
+/// Pods that have a network of their own, and their addresses. Tables know places, the rest stands there once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pods {
-    known: HashMap<Arc<ObjectName>, Known>,
-    claims: HashMap<IpAddr, Claim>,
+    all: Vec<Option<Placed>>,
+    free: Vec<u32>,
+    /// Places by name.
+    names: HashTable<u32>,
+    /// By address who has it.
+    claims: HashTable<Claim>,
+    hasher: DefaultHashBuilder,
+}
+
+#[derive(Clone, Debug)]
+struct Placed {
+    name: Arc<ObjectName>,
+    known: Known,
+}
+
+/// One address of the pod at a place. Of several pods with one address the last by name has it, as while one ends
+/// and another begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Claim {
+    place: u32,
+    /// Which of its addresses.
+    which: u32,
 }
 
 /// What is known of one pod.
@@ -48,13 +70,6 @@ pub(super) struct Replaced<'a> {
     pub(super) name: Arc<ObjectName>,
     pub(super) old: Option<Known>,
     pub(super) new: Option<&'a Known>,
-}
-
-/// Who has an address. Of several pods the last by name has it, as while one ends and another begins.
-#[derive(Clone, Debug)]
-enum Claim {
-    One(Arc<ObjectName>, Identity),
-    Several(BTreeMap<Arc<ObjectName>, Identity>),
 }
 
 /// Gives pods their identities, one namespace after the other: what its pods share is made once.
@@ -144,13 +159,17 @@ impl<'a> Naming<'a> {
 impl Pods {
     /// Room for so many pods.
     pub(super) fn reserve(&mut self, pods: usize) {
-        self.known.reserve(pods);
-        self.claims.reserve(pods);
+        // Empty tables have nothing to put elsewhere.
+        self.all.reserve_exact(pods);
+        self.names.reserve(pods, |_| 0);
+        self.claims.reserve(pods, |_| 0);
     }
 
     /// What is known of a pod.
     pub(super) fn get(&self, name: &ObjectName) -> Option<&Known> {
-        self.known.get(name)
+        let is = |place: &u32| placed(&self.all, *place).is_some_and(|pod| *pod.name == *name);
+        let place = self.names.find(self.hasher.hash_one(name), is)?;
+        placed(&self.all, *place).map(|pod| &pod.known)
     }
 
     /// The pod that now has this name comes in the place of what was known under it, if anything.
@@ -161,53 +180,58 @@ impl Pods {
         naming: &mut Naming<'a>,
         (numbers, members): (&mut Allocator, &mut Members),
     ) -> Replaced<'_> {
-        let Self { known, claims } = self;
-        let new = naming.name(name, pod, numbers, members);
-        let (entry, old) = match known.entry_ref(name) {
-            EntryRef::Occupied(mut entry) => {
-                let old = entry.insert(new);
-                (entry, Some(old))
-            }
-            EntryRef::Vacant(entry) => (entry.insert_entry_with_key(Arc::new(name.clone()), new), None),
+        let known = naming.name(name, pod, numbers, members);
+        let (name, old) = match self.remove(name, members) {
+            Some(Replaced { name, old, new: _ }) => (name, old),
+            None => (Arc::new(name.clone()), None),
         };
-        let name = Arc::clone(entry.key());
-        if let Some(old) = &old {
-            leave(claims, &name, old, members);
+        let Self { all, free, names, claims, hasher } = self;
+        let place = put(all, free, Some(Placed { name: Arc::clone(&name), known }));
+        let by_name = |place: &u32| placed(all, *place).map_or(0, |pod| hasher.hash_one(&*pod.name));
+        names.insert_unique(hasher.hash_one(&*name), place, by_name);
+        let by_address = |claim: &Claim| claim.entry(all).map_or(0, |(_, (at, _))| hasher.hash_one(at));
+        let new = placed(all, place).map(|pod| &pod.known);
+        for (which, (address, _)) in (0..).zip(new.into_iter().flat_map(|new| new.addresses.iter())) {
+            claims.insert_unique(hasher.hash_one(address), Claim { place, which }, by_address);
         }
-        let new: &Known = entry.into_mut();
-        for (address, identity) in new.addresses.iter() {
-            match claims.entry(*address) {
-                Entry::Vacant(entry) => drop(entry.insert(Claim::One(Arc::clone(&name), *identity))),
-                Entry::Occupied(mut entry) => entry.get_mut().add(&name, *identity),
-            }
-        }
-        Replaced { name, old, new: Some(new) }
+        Replaced { name, old, new }
     }
 
     /// The pod of this name goes; `None`: none was known.
-    pub(super) fn remove(&mut self, name: &ObjectName, members: &mut Members) -> Option<Replaced<'_>> {
-        let (name, old) = self.known.remove_entry(name)?;
-        leave(&mut self.claims, &name, &old, members);
-        Some(Replaced { name, old: Some(old), new: None })
+    pub(super) fn remove(&mut self, name: &ObjectName, members: &mut Members) -> Option<Replaced<'static>> {
+        let Self { all, free, names, claims, hasher } = self;
+        let is = |place: &u32| placed(all, *place).is_some_and(|pod| *pod.name == *name);
+        let (place, _) = names.find_entry(hasher.hash_one(name), is).ok()?.remove();
+        let Placed { name, known } = all.get_mut(at(place))?.take()?;
+        free.push(place);
+        for (which, (address, _)) in (0..).zip(known.addresses.iter()) {
+            let own = Claim { place, which };
+            if let Ok(claim) = claims.find_entry(hasher.hash_one(address), |claim| *claim == own) {
+                claim.remove();
+            }
+        }
+        known.uses().for_each(|identity| members.remove(identity));
+        Some(Replaced { name, old: Some(known), new: None })
     }
 
     /// The identity of the pod that has an address.
     pub(super) fn at(&self, address: IpAddr) -> Option<Identity> {
-        match self.claims.get(&address)? {
-            Claim::One(_, identity) => Some(*identity),
-            Claim::Several(claims) => claims.values().next_back().copied(),
-        }
+        let claims = self.claims.iter_hash(self.hasher.hash_one(address));
+        let claims = claims.filter_map(|claim| claim.entry(&self.all));
+        let last = claims.filter(|(_, (at, _))| *at == address).max_by(|(a, _), (b, _)| a.cmp(b));
+        last.map(|(_, (_, identity))| identity)
     }
 }
 
-/// A pod's identities and addresses are no more in use.
-fn leave(claims: &mut HashMap<IpAddr, Claim>, name: &Arc<ObjectName>, old: &Known, members: &mut Members) {
-    old.uses().for_each(|identity| members.remove(identity));
-    for (address, _) in old.addresses.iter() {
-        let Some(claim) = claims.get_mut(address) else { continue };
-        if !claim.remains_without(name) {
-            claims.remove(address);
-        }
+fn placed(all: &[Option<Placed>], place: u32) -> Option<&Placed> {
+    all.get(at(place))?.as_ref()
+}
+
+impl Claim {
+    /// The pod's name, and the address with its identity.
+    fn entry(self, all: &[Option<Placed>]) -> Option<(&ObjectName, (IpAddr, Identity))> {
+        let pod = placed(all, self.place)?;
+        Some((&pod.name, *pod.known.addresses.get(at(self.which))?))
     }
 }
 
@@ -237,30 +261,6 @@ impl FromIterator<(IpAddr, Identity)> for Addresses {
         match (first, second) {
             (Some(only), None) => Self::One([only]),
             (first, second) => Self::Other(first.into_iter().chain(second).chain(addresses).collect()),
-        }
-    }
-}
-
-impl Claim {
-    fn add(&mut self, name: &Arc<ObjectName>, identity: Identity) {
-        match self {
-            Self::One(other, _) if other == name => *self = Self::One(Arc::clone(name), identity),
-            Self::One(other, theirs) => {
-                let both = [(Arc::clone(other), *theirs), (Arc::clone(name), identity)];
-                *self = Self::Several(both.into());
-            }
-            Self::Several(claims) => drop(claims.insert(Arc::clone(name), identity)),
-        }
-    }
-
-    /// Takes a pod's claim out; returns whether others remain.
-    fn remains_without(&mut self, name: &Arc<ObjectName>) -> bool {
-        match self {
-            Self::One(other, _) => other != name,
-            Self::Several(claims) => {
-                claims.remove(name);
-                !claims.is_empty()
-            }
         }
     }
 }
