@@ -11,7 +11,7 @@ use egret_core::compile::{Allocator, Compiler};
 use egret_core::fqdn::Names;
 
 /// Bytes for each pod of a namespace with four pods and three policies: its own, and its share of them.
-const LIMIT: usize = 2048;
+const LIMIT: usize = 1024;
 
 /// Counts what is asked of the system's allocator and not yet given back.
 struct Counting;

@@ -1,12 +1,12 @@
 //! Numbers that stay what they are for the life of one node's agent.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use egret_shared::{Author as Number, Direction, Identity};
-use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
+use hashbrown::{HashMap, HashSet};
 
 use crate::ObjectName;
 use crate::author::PolicyId;
@@ -18,12 +18,18 @@ use crate::state::{DatapathState, Enforcers, PolicyRows};
 pub struct Allocator {
     pods: Numbers<Member>,
     locals: Numbers<Member>,
-    rules: HashMap<Arc<PolicyId>, Vec<(Arc<str>, u32)>>,
+    rules: HashMap<Arc<PolicyId>, GivenRules>,
+    /// Paths of rules: many policies have the same ones, and share them.
+    paths: HashSet<Arc<str>>,
     /// How many numbers of rules were ever given.
     rule_count: u32,
     endpoints: Numbers<Arc<ObjectName>>,
     policies: Numbers<PolicyContent>,
 }
+
+/// Numbers of one policy's rules.
+// INVARIANT: ordered by path.
+type GivenRules = Box<[(Arc<str>, u32)]>;
 
 /// What makes one policy number differ from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +55,10 @@ impl Allocator {
     pub(crate) fn rules(&mut self, policy: &PolicyId) -> RuleNumbers<'_> {
         let entry = match self.rules.entry_ref(policy) {
             EntryRef::Occupied(entry) => entry,
-            EntryRef::Vacant(entry) => entry.insert_entry_with_key(Arc::new(policy.clone()), Vec::new()),
+            EntryRef::Vacant(entry) => entry.insert_entry_with_key(Arc::new(policy.clone()), Box::default()),
         };
         let policy = Arc::clone(entry.key());
-        RuleNumbers { policy, given: entry.into_mut(), count: &mut self.rule_count }
+        RuleNumbers { policy, given: entry.into_mut(), paths: &mut self.paths, count: &mut self.rule_count }
     }
 
     /// Number of an endpoint.
@@ -109,8 +115,8 @@ impl Hash for PolicyContent {
 /// Hands out numbers for the rules of one policy.
 pub(crate) struct RuleNumbers<'a> {
     pub(crate) policy: Arc<PolicyId>,
-    // INVARIANT: ordered by path.
-    given: &'a mut Vec<(Arc<str>, u32)>,
+    given: &'a mut GivenRules,
+    paths: &'a mut HashSet<Arc<str>>,
     count: &'a mut u32,
 }
 
@@ -125,9 +131,11 @@ impl RuleNumbers<'_> {
             Err(place) => {
                 let number = Number::FIRST_RULE.saturating_add(*self.count);
                 *self.count = self.count.saturating_add(1);
-                let path: Arc<str> = path.into();
-                self.given.reserve_exact(1);
-                self.given.insert(place, (Arc::clone(&path), number));
+                let path = Arc::clone(self.paths.get_or_insert_with(path, |path| Arc::from(path)));
+                let mut given = core::mem::take(self.given).into_vec();
+                given.reserve_exact(1);
+                given.insert(place, (Arc::clone(&path), number));
+                *self.given = given.into();
                 (number, path)
             }
         }
