@@ -52,8 +52,8 @@ pub struct Docker {
     runtime: Runtime,
 }
 
-/// Nodes that are started at once: what most cases need.
-const NODES: usize = 1;
+/// Nodes that are started at once: one more than most cases need takes less than starting it later.
+const NODES: usize = 2;
 
 fn runtime() -> Result<Runtime, SubjectError> {
     tokio::runtime::Builder::new_current_thread()
@@ -117,33 +117,23 @@ async fn ask(
     patient: bool,
 ) -> Result<(Vec<Decided>, Vec<Flow>), SubjectError> {
     let mut decided: Vec<Decided> = Vec::with_capacity(questions.len());
-    let mut waiting = BTreeSet::new();
     for same in questions.chunk_by(|(one, _), (other, _)| one == other) {
         let Some((place, _)) = same.first() else { continue };
         let questions = same.iter().map(|(_, question)| question.clone()).collect();
         let order = Order::Ask { first: decided.len(), questions };
         match fleet.exchange(vec![(*place, order)]).await?.remove(place) {
             Some(Reply::Decided(some)) if some.len() == same.len() => {
-                if some.iter().any(|one| one.report.is_none()) {
-                    waiting.insert(*place);
-                }
                 decided.extend(some);
             }
             _ => return Err(fleet.strange(*place, "it did not say what was decided").into()),
         }
     }
-    let orders = waiting.iter().map(|place| (*place, Order::Settle { patient })).collect();
-    for (place, reply) in fleet.exchange(orders).await? {
-        let Reply::Settled(reports) = reply else {
+    let mut flows = Vec::new();
+    for (place, reply) in fleet.all(&Order::Settle { patient }).await?.into_iter().enumerate() {
+        let Reply::Settled { reports, flows: some } = reply else {
             return Err(fleet.strange(place, "it did not report").into());
         };
         join::settled(&mut decided, reports);
-    }
-    let mut flows = Vec::new();
-    for (place, reply) in fleet.all(&Order::Collect).await?.into_iter().enumerate() {
-        let Reply::Collected(some) = reply else {
-            return Err(fleet.strange(place, "it gave no flows").into());
-        };
         flows.extend(some);
     }
     flows.sort_by_key(|flow| flow.time);

@@ -113,8 +113,7 @@ async fn obey(
         | Order::Apply { .. }
         | Order::Ask { .. }
         | Order::Elsewhere { .. }
-        | Order::Settle { .. }
-        | Order::Collect => None,
+        | Order::Settle { .. } => None,
     };
     if let Some(made) = made {
         *site = Some(made.map_err(failed("set up the site"))?);
@@ -143,9 +142,9 @@ async fn obey(
             Reply::Decided(decided.map_err(failed::<SiteError>("make the probes"))?)
         }
         Order::Settle { patient } => {
-            Reply::Settled(site.settle(patient).await.map_err(failed::<SiteError>("make the probes"))?)
+            let reports = site.settle(patient).await.map_err(failed::<SiteError>("make the probes"))?;
+            Reply::Settled { reports, flows: site.collect()? }
         }
-        Order::Collect => Reply::Collected(site.collect()?),
         Order::Elsewhere { .. } | Order::BeInternet { .. } | Order::BeNode { .. } => Reply::Done,
     })
 }

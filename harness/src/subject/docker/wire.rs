@@ -15,7 +15,7 @@ use crate::subject::question::Question;
 use crate::subject::site::Decided;
 
 /// Version of everything below; raised with each change. Both sides are one binary unless somebody mixed images.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Longest line in bytes: more than the flows of the largest step.
 const LONGEST: usize = 256 * 1024 * 1024;
@@ -66,13 +66,11 @@ pub(super) enum Order {
         /// The flows.
         drops: Vec<Flow>,
     },
-    /// End the clients whose packets were dropped.
+    /// End the clients whose packets were dropped, and hand over the flows since the last time.
     Settle {
         /// They wait out their own time limits.
         patient: bool,
     },
-    /// Hand over the flows since the last time.
-    Collect,
 }
 
 /// What a site answers.
@@ -98,10 +96,13 @@ pub(super) enum Reply {
     },
     /// Every question is decided.
     Decided(Vec<Decided>),
-    /// Reports of the clients that were told last, with their places among the questions of the step.
-    Settled(Vec<(usize, Report)>),
-    /// Flows in order of time.
-    Collected(Vec<Flow>),
+    /// The step is over.
+    Settled {
+        /// Of the clients that were told last, with their places among the questions of the step.
+        reports: Vec<(usize, Report)>,
+        /// In order of time.
+        flows: Vec<Flow>,
+    },
     /// Packets were dropped here just now; unasked.
     Drops(Vec<Flow>),
     /// It could not be done.
