@@ -180,6 +180,11 @@ pub enum StepEvent {
         /// Whether it comes up.
         up: bool,
     },
+    /// Agents end and start again, with the step's policies; what they leave on their nodes is taken over.
+    Restart {
+        /// The agent's node; `None`: the agents of all.
+        node: Option<String>,
+    },
 }
 
 /// One probe and what is expected of it.

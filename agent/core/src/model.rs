@@ -76,6 +76,16 @@ impl Model {
         }
     }
 
+    /// Ends a node's agent, or that of every node, and starts it again: it compiles anew all that is desired. The
+    /// connections and learned names of the one before are there, as Cilium's are (pinned maps, restored names).
+    pub fn restart(&mut self, node: Option<&str>) {
+        for (name, restarted) in &mut self.nodes {
+            if node.is_none_or(|node| node == name) {
+                restarted.restart(&self.desired, name);
+            }
+        }
+    }
+
     /// The compiled state of a node.
     #[must_use]
     pub fn state(&self, node: &str) -> Option<&DatapathState> {

@@ -151,6 +151,13 @@ impl Agent {
         self.shared.state().advance(nanoseconds)
     }
 
+    /// How many nanoseconds the node's time was moved forward in all: the next agent begins with it, since deadlines
+    /// of connections and names stand in that time.
+    #[must_use]
+    pub fn advanced(&self) -> u64 {
+        self.shared.state().advanced()
+    }
+
     /// Records every packet from now on, or only new and dropped ones.
     ///
     /// # Errors

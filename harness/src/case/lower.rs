@@ -233,7 +233,7 @@ fn requires(file: &CaseFile, steps: &[Step]) -> BTreeSet<Capability> {
     }
     words.extend(steps.iter().flat_map(|step| &step.events).map(|event| match event {
         StepEvent::Clock(_) => Capability::Clock,
-        StepEvent::Link { .. } => Capability::Faults,
+        StepEvent::Link { .. } | StepEvent::Restart { .. } => Capability::Faults,
     }));
     for step in steps {
         let world = &step.desired.world;

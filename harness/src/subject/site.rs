@@ -167,7 +167,7 @@ impl Site {
         desired: &Desired,
         events: &[StepEvent],
     ) -> Result<(u64, Vec<Flow>), SubjectError> {
-        let flows = self.collect()?;
+        let mut flows = self.collect()?;
         self.reconcile(&desired.world).await.map_err(failed::<SiteError>("change the world"))?;
         let revision =
             self.topology.apply(desired).map_err(failed::<AgentError>("bring the policies into force"))?;
@@ -177,6 +177,11 @@ impl Site {
                     .topology
                     .set_link(&self.world, node, *up)
                     .map_err(failed::<AgentError>("change a link"))?,
+                StepEvent::Restart { node } => {
+                    flows.extend(self.collect()?);
+                    self.restart(node.as_deref(), desired)
+                        .map_err(failed::<SiteError>("start an agent again"))?;
+                }
                 StepEvent::Clock(duration) => {
                     let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
                     for agent in self.topology.agents() {
@@ -194,12 +199,30 @@ impl Site {
             return Ok(());
         }
         self.topology.reconcile(world)?;
+        self.listen()?;
+        self.serving.reconcile(world, &self.topology).await?;
+        self.world = world.clone();
+        Ok(())
+    }
+
+    /// Hears of agents that are new.
+    fn listen(&mut self) -> Result<(), SiteError> {
         for agent in self.topology.agents().skip(self.rings.len()) {
             agent.set_capture(true)?;
             self.rings.push(asking::ring(agent)?);
         }
-        self.serving.reconcile(world, &self.topology).await?;
-        self.world = world.clone();
+        Ok(())
+    }
+
+    fn restart(&mut self, node: Option<&str>, desired: &Desired) -> Result<(), SiteError> {
+        self.topology.restart(node, desired)?;
+        // A new agent has records of its own, and counts from the start those that it cannot hand over.
+        self.rings.clear();
+        self.listen()?;
+        self.lost = 0;
+        for agent in self.topology.agents() {
+            self.lost += agent.lost()?;
+        }
         Ok(())
     }
 

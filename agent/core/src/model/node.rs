@@ -48,6 +48,14 @@ impl Node {
         drop(self.compiler.update(desired, name, &self.names, changed));
     }
 
+    /// Compiles everything from nothing, with what was learned before.
+    pub(super) fn restart(&mut self, desired: &Desired, name: &str) {
+        self.compiler = Compiler::default();
+        let everything = Changed::between(&Desired::default(), desired);
+        let addresses = self.names.addresses().collect();
+        self.compile(desired, name, &Changed { addresses, ..everything });
+    }
+
     /// What its maps hold.
     pub(super) const fn state(&self) -> &DatapathState {
         self.compiler.state()

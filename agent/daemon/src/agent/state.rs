@@ -121,6 +121,10 @@ impl State {
         self.expire()
     }
 
+    pub(super) const fn advanced(&self) -> u64 {
+        self.clock_offset
+    }
+
     pub(super) fn forget(&mut self) -> Result<(), AgentError> {
         let addresses = std::mem::take(&mut self.names).addresses().collect();
         self.follow(&Changed { addresses, ..Changed::default() })?;

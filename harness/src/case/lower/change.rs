@@ -12,10 +12,10 @@ use super::piece::Piece;
 use super::problems::Problems;
 use super::target;
 use crate::case::StepEvent;
-use crate::case::schema::{ChangeFile, LabelFile, LinkFile, LinkWord, ObjectRef};
+use crate::case::schema::{AgentFile, ChangeFile, LabelFile, LinkFile, LinkWord, ObjectRef};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
-use crate::yaml::Located;
+use crate::yaml::{Located, Short};
 
 /// Units of a duration, with their length in milliseconds.
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -47,7 +47,18 @@ pub(super) fn make(
             let at = duration.at.in_source(source);
             return duration_of(&duration.value, at, problems).map(StepEvent::Clock);
         }
-        ChangeFile::Restart(_) => problems.not_simulated("`restart`", at),
+        ChangeFile::Restart(Short::Word(word)) => {
+            let agents = (word == "agent").then_some(StepEvent::Restart { node: None });
+            return problems.expect(agents, || {
+                Diagnostic::error(format!("`{word}` does not start again"))
+                    .at(at)
+                    .help("`restart: agent` for every node, `restart: { agent: node-1 }` for one")
+            });
+        }
+        ChangeFile::Restart(Short::Long(AgentFile { agent: node })) => {
+            let node = existing(node, "node", state.world.world.nodes.keys(), source, problems);
+            return node.map(|node| StepEvent::Restart { node: Some(node) });
+        }
         ChangeFile::Link(LinkFile { node, state: word }) => {
             let up = match word {
                 LinkWord::Up => true,

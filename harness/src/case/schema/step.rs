@@ -51,7 +51,7 @@ pub enum ChangeFile {
     Dns(Entries<InternetFile>),
     /// The datapath's and the agents' time moves forward: `2h`, `90s`.
     Clock(Located<String>),
-    /// An agent starts again.
+    /// Every agent (`agent`), or that of one node, ends and starts again.
     Restart(Short<String, AgentFile>),
     /// A node's link goes down or up.
     Link(LinkFile),
@@ -95,7 +95,7 @@ pub enum ObjectRef {
 #[serde(deny_unknown_fields)]
 pub struct AgentFile {
     /// Node of the agent.
-    pub agent: String,
+    pub agent: Located<String>,
 }
 
 /// State of a node's link.

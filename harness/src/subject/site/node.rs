@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use egret_agent::datapath::Datapath;
+use egret_agent::datapath::{self, Connections, Datapath};
 use egret_agent::{Agent, AgentError, Netns};
+use egret_core::fqdn::Names;
 use egret_core::{Desired, ObjectName};
 
 use super::wiring::{self, End, Numbering};
@@ -20,6 +22,8 @@ pub(super) struct Node {
     unplugged: bool,
     slots: Vec<Slot>,
     interfaces: BTreeMap<ObjectName, u32>,
+    /// What the agent has learned, which outlives it.
+    names: Arc<Mutex<Names>>,
 }
 
 /// A pod's network, with or without a pod in it.
@@ -52,6 +56,8 @@ impl Node {
         let loaded = loading.join().map_err(panicked)?;
         let mut agent = Agent::start(&netns, loaded?, wall_offset)?;
         (0..reserve).try_for_each(|index| agent.attach(&wiring::pod_port(index)))?;
+        let names = Arc::default();
+        keep(&mut agent, &names)?;
         Ok(Self {
             netns,
             agent,
@@ -60,7 +66,29 @@ impl Node {
             unplugged: false,
             slots,
             interfaces: BTreeMap::new(),
+            names,
         })
+    }
+
+    /// Ends the agent and starts another, which takes over what is left on a node: programs that go on judging,
+    /// their connections, and the names that were kept.
+    pub(super) fn restarted(
+        self,
+        name: &str,
+        desired: &Desired,
+        wall_offset: u64,
+    ) -> Result<Self, AgentError> {
+        let Self { netns, agent, slots, interfaces, names, .. } = self;
+        let advanced = agent.advanced();
+        drop(agent);
+        let connections = if slots.is_empty() { None } else { Some(connections(&netns)?) };
+        let mut agent = Agent::start(&netns, Datapath::load_after(connections.as_ref())?, wall_offset)?;
+        agent.advance(advanced)?;
+        keep(&mut agent, &names)?;
+        agent.apply(name, desired, &interfaces)?;
+        // Only now do this agent's maps hold what the earlier one's do.
+        (0..slots.len()).try_for_each(|index| agent.replace(&wiring::pod_port(index)))?;
+        Ok(Self { netns, agent, slots, interfaces, names, ..self })
     }
 
     /// Brings a desired state into force and returns its revision.
@@ -169,6 +197,27 @@ impl Node {
         self.slots.push(slot);
         Ok(index)
     }
+}
+
+/// Has an agent begin with kept names, and keep what it learns, as an agent of a cluster keeps it in a file.
+fn keep(agent: &mut Agent, kept: &Arc<Mutex<Names>>) -> Result<(), AgentError> {
+    let names = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let kept = Arc::clone(kept);
+    agent.keep_names(names, move |names| {
+        names.clone_into(&mut kept.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    })
+}
+
+/// The table of connections of the programs on the first pod's link, which no agent holds now.
+fn connections(netns: &Netns) -> Result<Connections, AgentError> {
+    let programs = datapath::attached(netns, wiring::port_index(0))
+        .map_err(AgentError::system("look for the programs on a pod's link"))?;
+    programs.and_then(|(program, _)| Connections::of_program(program)).ok_or_else(|| {
+        AgentError::system("take over the connections")(io::Error::other(
+            "the earlier agent's programs are gone",
+        ))
+    })
 }
 
 impl Slot {

@@ -127,6 +127,18 @@ impl Topology {
         Ok(revision)
     }
 
+    /// Ends an agent, or every one, and starts it again under the same desired state.
+    pub(super) fn restart(&mut self, node: Option<&str>, desired: &Desired) -> Result<(), AgentError> {
+        for (name, slot) in &self.names {
+            if node.is_none_or(|node| node == name)
+                && let Some(node) = self.nodes.remove(slot)
+            {
+                self.nodes.insert(*slot, node.restarted(name, desired, self.wall_offset)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a node's link down, or up again, at the ends that are here.
     pub(super) fn set_link(&mut self, world: &World, name: &str, up: bool) -> Result<(), AgentError> {
         let Some(slot) = self.names.get(name) else { return Ok(()) };
