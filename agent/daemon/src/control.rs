@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use egret_core::ObjectName;
 use egret_core::flow::Flow;
+use egret_core::rule::Dialect;
 use serde::{Deserialize, Serialize};
 
 use crate::netlink::Mac;
@@ -56,6 +57,8 @@ pub enum Request {
     Forget,
     /// Record every packet, or only new and dropped ones.
     Capture(bool),
+    /// Whose reading of policies holds; `None`: what the kinds of the policies in force say.
+    Dialect(Option<Dialect>),
 }
 
 /// A pod as [`PodKey`] writes it.

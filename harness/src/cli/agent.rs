@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use egret_agent::control::client::Client;
 use egret_agent::control::{self, ControlError, Reply, Request, Status};
 use egret_agent::kubernetes::{self, Settings};
+use egret_core::rule::Dialect;
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -25,6 +26,8 @@ pub(super) enum Command {
     Forget(At),
     /// Make every packet a flow, or only new and dropped ones
     Capture(Capture),
+    /// Say whose reading of policies holds on this node
+    Dialect(DialectOf),
     /// Return when versions of policies, pods or other objects are in force on this node
     Wait(Wait),
 }
@@ -84,6 +87,14 @@ enum Switch {
 }
 
 #[derive(clap::Args)]
+pub(super) struct DialectOf {
+    #[command(flatten)]
+    at: At,
+    /// `cilium`, `cilium@1.19`, `kubernetes`, or `auto`: Cilium's as soon as a policy of its kinds is in force
+    dialect: String,
+}
+
+#[derive(clap::Args)]
 pub(super) struct Wait {
     #[command(flatten)]
     at: At,
@@ -102,6 +113,11 @@ pub(super) fn run(command: Command) -> Result<Exit, Error> {
         Command::Forget(at) => ask(&at.socket, &Request::Forget).map(|_done| Exit::Passed),
         Command::Capture(Capture { at, switch }) => {
             ask(&at.socket, &Request::Capture(switch == Switch::On)).map(|_done| Exit::Passed)
+        }
+        Command::Dialect(DialectOf { at, dialect }) => {
+            let dialect = Some(dialect).filter(|word| word != "auto");
+            let dialect = dialect.as_deref().map(dialect_of).transpose()?;
+            ask(&at.socket, &Request::Dialect(dialect)).map(|_done| Exit::Passed)
         }
         Command::Wait(wait) => await_objects(&wait),
     }
@@ -124,6 +140,13 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+fn dialect_of(word: &str) -> Result<Dialect, Error> {
+    Dialect::parse(word).ok_or_else(|| {
+        let words = Dialect::ALL.map(Dialect::word).join(", ");
+        Error::Question(format!("`{word}` is no dialect: {words} or auto was expected"))
+    })
 }
 
 fn connect(socket: &Path) -> Result<Client, Error> {

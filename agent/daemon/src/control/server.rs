@@ -101,6 +101,10 @@ impl Connection {
                 let set = self.daemon.with_node(|node| node.set_capture(every_packet));
                 self.done(set).await
             }
+            (Request::Dialect(dialect), _) => {
+                self.daemon.set_dialect(dialect);
+                self.reply(&Reply::Done).await
+            }
         }
     }
 

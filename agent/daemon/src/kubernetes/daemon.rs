@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use egret_core::Desired;
+use egret_core::rule::Dialect;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
@@ -30,6 +31,8 @@ pub struct Daemon {
     /// Changes when a state came into force, or flows came.
     news: watch::Sender<u64>,
     lost: Cell<u64>,
+    /// Whose reading of policies holds; `None`: what the kinds of the policies say.
+    dialect: Cell<Option<Dialect>>,
 }
 
 /// What the state in force was made from.
@@ -53,6 +56,7 @@ impl Daemon {
             in_force: RefCell::default(),
             news: watch::channel(0).0,
             lost: Cell::new(0),
+            dialect: Cell::new(None),
         }
     }
 
@@ -79,7 +83,11 @@ impl Daemon {
     /// Brings what is known into force; says whether it is.
     fn bring(&self) -> bool {
         let mut node = self.node.borrow_mut();
-        let Assembled { snapshot, versions, objects, invalid } = assemble(node.name(), &self.watch.parts());
+        let Assembled { mut snapshot, versions, objects, invalid } =
+            assemble(node.name(), &self.watch.parts());
+        if let Some(dialect) = self.dialect.get() {
+            snapshot.desired.dialect = dialect;
+        }
         let mut in_force = self.in_force.borrow_mut();
         let same = in_force.problem.is_none()
             && in_force.snapshot.as_ref().is_some_and(|before| is_same(before, &snapshot));
@@ -156,6 +164,15 @@ impl Daemon {
     pub fn with_flows<T>(&self, work: impl FnOnce(&FlowLog) -> T) -> T {
         self.keep_flows(&mut self.node.borrow_mut());
         work(&self.flows.borrow())
+    }
+
+    /// Reads policies as this dialect does, from now on; `None`: as the kinds of the policies say.
+    pub fn set_dialect(&self, dialect: Option<Dialect>) {
+        if self.dialect.replace(dialect) != dialect && self.watch.is_known() {
+            // What cannot be brought into force is logged, and tried again with the next news.
+            let _settled = self.bring();
+            self.tell();
+        }
     }
 
     /// The watch.
