@@ -5,7 +5,7 @@
 //! | kubeconfig -> client, rights | `access` |
 //! | what the cluster can do, what a case needs | `ability`, `nodes` |
 //! | world -> objects | `shape`, `naming`, `object` |
-//! | objects -> cluster | `world`, `policies` through `server`; `ready` waits |
+//! | objects -> cluster | `world`, `policies` through `server`; `ready` and `backends` wait |
 //! | policies in force | `canary`, for plugins that do not say; `agents`, for our own |
 //! | probes -> reports | `asking`, over `exec` |
 //! | what was made -> nothing | `clean`, also after Ctrl-C (`stop`) and in a later run |
@@ -15,6 +15,7 @@ mod access;
 mod actual;
 mod agents;
 mod asking;
+mod backends;
 mod canary;
 mod changes;
 mod clean;
@@ -173,6 +174,9 @@ impl Subject for Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let server = &self.session.server;
+        if let Err(problem) = self.stop.again(&self.runtime, self.session.agents.end(server)) {
+            anstream::eprintln!("the agents were not told that the run has ended: {problem}");
+        }
         let selector = server.run.selector();
         if let Err(problem) = self.stop.again(&self.runtime, clean::remove(server, &selector)) {
             let context = self.context.as_ref().map(|name| format!(" --context {name}")).unwrap_or_default();

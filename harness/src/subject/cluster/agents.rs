@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use egret_core::flow::Flow;
+use egret_core::rule::Dialect;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 
@@ -21,7 +22,19 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The agents, one per node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Agents {
-    pods: Vec<At>,
+    agents: Vec<Agent>,
+    /// Whose reading of policies they were told, if they were.
+    dialect: Option<Dialect>,
+}
+
+/// One agent, and how far it was listened to. Every agent counts revisions and time by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Agent {
+    at: At,
+    /// The revision that is in force.
+    revision: u64,
+    /// Time of the newest flow that was read.
+    heard: u64,
 }
 
 /// What `egret agent status` prints, as far as it is read here; more may come.
@@ -41,52 +54,74 @@ impl Agents {
     pub(super) async fn find(server: &Server) -> Result<Self, ClusterError> {
         let pods = server.list(Kind::Pod, Some(NAMESPACE), LABEL).await?;
         let names = pods.into_iter().filter_map(|pod| pod.metadata.name);
-        Ok(Self { pods: names.map(|pod| At { namespace: NAMESPACE.into(), pod }).collect() })
+        let at = names.map(|pod| At { namespace: NAMESPACE.into(), pod });
+        Ok(Self { agents: at.map(|at| Agent { at, revision: 0, heard: 0 }).collect(), dialect: None })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pods.is_empty()
+        self.agents.is_empty()
     }
 
     /// What every agent says of itself.
     pub(super) async fn status(&self, server: &Server) -> Result<Vec<Status>, ClusterError> {
         let texts = self.each(server, &["status"]).await?;
-        self.pods.iter().zip(texts).map(|(at, text)| parse(at, &text)).collect()
+        self.agents.iter().zip(texts).map(|(agent, text)| parse(&agent.at, &text)).collect()
     }
 
     /// Waits until every agent has brought the changes into force; the lowest revision of all.
     ///
     /// # Errors
     /// An agent did not, in time.
-    pub(super) async fn wait(&self, server: &Server, changes: &Changes) -> Result<u64, ClusterError> {
-        if !changes.is_empty() {
-            let seconds = LIMIT.as_secs().to_string();
-            let wanted: Vec<String> =
-                changes.versions.iter().map(|(object, version)| format!("{object}={version}")).collect();
-            let mut command = vec!["wait"];
-            command.extend(wanted.iter().map(String::as_str));
-            command.extend(["--timeout", &seconds]);
-            self.each(server, &command).await?;
+    pub(super) async fn wait(&mut self, server: &Server, changes: &Changes) -> Result<u64, ClusterError> {
+        let seconds = LIMIT.as_secs().to_string();
+        let wanted: Vec<String> =
+            changes.versions.iter().map(|(object, version)| format!("{object}={version}")).collect();
+        let mut command = vec!["wait", "--timeout", &seconds];
+        command.extend(wanted.iter().map(String::as_str));
+        let texts = self.each(server, &command).await?;
+        for (agent, text) in self.agents.iter_mut().zip(texts) {
+            agent.revision = parse::<Status>(&agent.at, &text)?.revision;
         }
-        let all = self.status(server).await?;
-        Ok(all.iter().map(|status| status.revision).min().unwrap_or_default())
+        Ok(self.agents.iter().map(|agent| agent.revision).min().unwrap_or_default())
     }
 
-    /// Forgets learned names and connections, so that a case begins as the first one did; records every packet.
-    pub(super) async fn begin(&self, server: &Server) -> Result<(), ClusterError> {
+    /// Forgets learned names and connections, so that a case begins as the first one did; records every packet, and
+    /// reads policies as the case does.
+    pub(super) async fn begin(&mut self, server: &Server, dialect: Dialect) -> Result<(), ClusterError> {
+        if self.dialect != Some(dialect) {
+            self.each(server, &["dialect", dialect.word()]).await?;
+            self.dialect = Some(dialect);
+        }
         self.each(server, &["forget"]).await?;
         self.each(server, &["capture", "on"]).await?;
         Ok(())
     }
 
-    /// The flows since a revision, in order of time.
-    pub(super) async fn flows(&self, server: &Server, since: u64) -> Result<Vec<Flow>, ClusterError> {
-        let revision = since.to_string();
-        let texts = self.each(server, &["flows", "--since", &revision]).await?;
+    /// Leaves the agents as they were before the first case.
+    pub(super) async fn end(&self, server: &Server) -> Result<(), ClusterError> {
+        if self.dialect.is_some() {
+            self.each(server, &["dialect", "auto"]).await?;
+            self.each(server, &["capture", "off"]).await?;
+        }
+        Ok(())
+    }
+
+    /// The flows under each agent's revision that were not read before, in order of time.
+    pub(super) async fn flows(&mut self, server: &Server) -> Result<Vec<Flow>, ClusterError> {
+        let texts = try_join_all(self.agents.iter().map(|agent| async {
+            let revision = agent.revision.to_string();
+            run(server, &agent.at, &["flows", "--since", &revision]).await
+        }));
+        let texts = texts.await?;
         let mut flows = Vec::new();
-        for (at, text) in self.pods.iter().zip(texts) {
+        for (agent, text) in self.agents.iter_mut().zip(texts) {
+            let heard = agent.heard;
             for line in text.lines() {
-                flows.push(parse(at, line)?);
+                let flow: Flow = parse(&agent.at, line)?;
+                if flow.time > heard {
+                    agent.heard = agent.heard.max(flow.time);
+                    flows.push(flow);
+                }
             }
         }
         flows.sort_by_key(|flow: &Flow| flow.time);
@@ -95,10 +130,14 @@ impl Agents {
 
     /// Runs a command of `egret agent` in every agent's pod.
     async fn each(&self, server: &Server, command: &[&str]) -> Result<Vec<String>, ClusterError> {
-        let command: Vec<&str> = ["/egret", "agent"].into_iter().chain(command.iter().copied()).collect();
-        let limit = LIMIT + Duration::from_secs(10);
-        try_join_all(self.pods.iter().map(|at| exec::run(&server.client, at, &command, None, limit))).await
+        try_join_all(self.agents.iter().map(|agent| run(server, &agent.at, command))).await
     }
+}
+
+/// Runs a command of `egret agent` in one agent's pod.
+async fn run(server: &Server, at: &At, command: &[&str]) -> Result<String, ClusterError> {
+    let command: Vec<&str> = ["/egret", "agent"].into_iter().chain(command.iter().copied()).collect();
+    exec::run(&server.client, at, &command, None, LIMIT + Duration::from_secs(10)).await
 }
 
 fn parse<'a, T: Deserialize<'a>>(at: &At, text: &'a str) -> Result<T, ClusterError> {

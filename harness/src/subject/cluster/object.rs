@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Pod,
     /// Never made, only read: Egret's own agents.
     DaemonSet,
+    /// Never made, only read: what is behind a service.
+    EndpointSlice,
     Policy(PolicyKind),
 }
 
@@ -65,6 +67,7 @@ impl Kind {
             Self::Service => "Service",
             Self::Pod => "Pod",
             Self::DaemonSet => "DaemonSet",
+            Self::EndpointSlice => "EndpointSlice",
             Self::Policy(kind) => kind.kind(),
         }
     }
@@ -73,6 +76,7 @@ impl Kind {
         match self {
             Self::Namespace | Self::ServiceAccount | Self::Service | Self::Pod => "v1",
             Self::DaemonSet => "apps/v1",
+            Self::EndpointSlice => "discovery.k8s.io/v1",
             Self::Policy(kind) => kind.api_version(),
         }
     }
@@ -85,6 +89,7 @@ impl Kind {
             Self::Service => "services",
             Self::Pod => "pods",
             Self::DaemonSet => "daemonsets",
+            Self::EndpointSlice => "endpointslices",
             Self::Policy(PolicyKind::NetworkPolicy) => "networkpolicies",
             Self::Policy(PolicyKind::CiliumNetworkPolicy) => "ciliumnetworkpolicies",
             Self::Policy(PolicyKind::CiliumClusterwideNetworkPolicy) => "ciliumclusterwidenetworkpolicies",

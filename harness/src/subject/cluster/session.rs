@@ -20,7 +20,7 @@ use super::policies::Policies;
 use super::server::Server;
 use super::shape::{Shape, is_clusters_own};
 use super::world::Made;
-use super::{Plugin, ability, access, at_least_something};
+use super::{Plugin, ability, access, at_least_something, backends};
 use crate::case::{Capability, Case, PolicyLocations, Step};
 use crate::subject::{Applied, ClusterOptions, join, question};
 use egret_core::World;
@@ -42,7 +42,7 @@ pub(super) struct Session {
     patience: Patience,
     places: Vec<Place>,
     nodes: BTreeMap<String, String>,
-    agents: Agents,
+    pub(super) agents: Agents,
     canary: Option<Canary>,
     made: Made,
     policies: Policies,
@@ -124,7 +124,8 @@ impl Session {
         self.policies.reconcile(&self.server, &self.naming, &PolicyLocations::default()).await?;
         self.bring_up(&case.world).await?;
         if self.plugin == Plugin::Egret {
-            self.agents.begin(&self.server).await?;
+            let dialect = case.steps.first().map(|step| step.desired.dialect).unwrap_or_default();
+            self.agents.begin(&self.server, dialect).await?;
         }
         self.flows.clear();
         Ok(())
@@ -151,7 +152,7 @@ impl Session {
         let reports = asking::ask(&self.server, probes, world, place, self.patience).await?;
         let flows = match self.plugin {
             Plugin::Any => Vec::new(),
-            Plugin::Egret => self.agents.flows(&self.server, self.revision).await?,
+            Plugin::Egret => self.agents.flows(&self.server).await?,
         };
         let observed = probes.iter().zip(&reports).map(|(probe, report)| {
             let client = question::endpoint(&probe.from, world);
@@ -168,8 +169,9 @@ impl Session {
         self.nodes = nodes::map(world, &self.places)?;
         let shape =
             Shape { run: &self.server.run, naming: &self.naming, image: &self.image, nodes: &self.nodes };
-        let changes = self.made.reconcile(&self.server, &shape, world).await?;
+        let mut changes = self.made.reconcile(&self.server, &shape, world).await?;
         let pods = &self.made.pods;
+        changes.extend(backends::wait(&self.server, &shape, pods, world).await?);
         self.actual = Actual::read(&self.server, &shape, pods, &self.places, world).await?;
         Ok(changes)
     }
