@@ -113,11 +113,12 @@ pub(super) fn spec(image: &str, menu: &Menu, place: &Place<'_>) -> Value {
                 { "name": MENU, "value": menu },
                 { "name": ADDRESSES, "valueFrom": { "fieldRef": { "fieldPath": "status.podIPs" } } },
             ],
-            "readinessProbe": {
-                // Inside the pod, where no policy reaches.
+            // Inside the pod, where no policy reaches; and no more once it serves: a process per pod and second
+            // would take the node's time from what is measured.
+            "startupProbe": {
                 "exec": { "command": ["/egret", "pod", "ready"] },
                 "periodSeconds": 1,
-                "failureThreshold": 1,
+                "failureThreshold": 60,
             },
         }],
     });
