@@ -4,6 +4,8 @@
 pub mod cluster;
 #[cfg(feature = "docker")]
 pub mod docker;
+#[cfg(any(feature = "docker", feature = "kubernetes"))]
+mod image;
 mod join;
 pub mod lab;
 mod model;

@@ -28,10 +28,16 @@ fn asked(folder: &Path) -> Vec<String> {
     text.lines().map(ToOwned::to_owned).collect()
 }
 
-/// Anything without a loader passes for static.
+/// The header of a 64-bit program without anything that it needs.
+fn elf() -> Vec<u8> {
+    let mut bytes = b"\x7fELF\x02\x01".to_vec();
+    bytes.resize(64, 0);
+    bytes
+}
+
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("static"), "no program at all").unwrap();
+    std::fs::write(folder.path().join("static"), elf()).unwrap();
     folder
 }
 

@@ -30,6 +30,7 @@ use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Probe, Source};
 use tokio::runtime::Runtime;
 
+use super::image::Binary;
 use super::question::{self, NotThere, Question};
 use super::site::{Decided, failed};
 use super::{Applied, LabOptions, Subject, SubjectError, join};
@@ -69,7 +70,7 @@ fn runtime() -> Result<Runtime, SubjectError> {
 pub fn make_image() -> Result<Image, SubjectError> {
     Ok(runtime()?.block_on(async {
         let engine = engine::Engine::connect().await?;
-        image::ensure(&engine, &image::Binary::find()?).await
+        image::ensure(&engine, &Binary::find(None)?).await
     })?)
 }
 

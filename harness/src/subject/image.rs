@@ -1,78 +1,94 @@
-//! The image: one static binary on an empty base, named by its content, made through the engine's API.
+//! The image that containers and pods run: one static program on an empty base, named by its content.
 
 use std::fs;
+#[cfg(feature = "kubernetes")]
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use bollard::query_parameters::CreateImageOptions;
-use bytes::Bytes;
-use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
-use super::engine::Engine;
-use super::error::DockerError;
-
-/// Names another binary than the running one, which an ordinary build does not make static.
+/// Names another program than the running one, which an ordinary build does not make static.
 pub(super) const BINARY: &str = "EGRET_IMAGE_BINARY";
 /// Name of the image without its tag.
-const REPOSITORY: &str = "egret";
+pub(super) const REPOSITORY: &str = "egret";
 /// Digits of the content's hash in the tag.
 const DIGITS: usize = 16;
 
-/// The binary that goes into the image, read and checked.
+/// The program that goes into the image, read and checked.
 pub(super) struct Binary {
     pub(super) path: PathBuf,
-    content: Vec<u8>,
+    pub(super) content: Vec<u8>,
 }
 
-/// An image that the engine has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Name with tag.
-    pub name: String,
-    /// Whether it was made just now.
-    pub made: bool,
-    /// Size of the binary in bytes.
-    pub size: usize,
+/// A program that cannot be all that an image holds.
+#[derive(Debug, thiserror::Error)]
+#[error("`{path}` cannot be the image's one file: {problem}")]
+pub struct Unusable {
+    path: PathBuf,
+    problem: String,
 }
 
 impl Binary {
-    /// The one that the environment names, else the running one.
+    /// The program that is named, or that the environment names, or the running one.
     ///
     /// # Errors
     /// It cannot be read, or cannot run alone.
-    pub(super) fn find() -> Result<Self, DockerError> {
-        let path = std::env::var_os(BINARY).map_or_else(|| PathBuf::from("/proc/self/exe"), PathBuf::from);
-        Self::read(&path)
-    }
-
-    fn read(path: &Path) -> Result<Self, DockerError> {
+    pub(super) fn find(named: Option<&Path>) -> Result<Self, Unusable> {
+        let path = named.map(Path::to_path_buf).or_else(|| std::env::var_os(BINARY).map(PathBuf::from));
+        let path = path.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
         // The link is of use only to this process; people know the file behind it.
-        let named = fs::read_link(path).unwrap_or_else(|_| path.to_path_buf());
-        let unusable = |problem: String| DockerError::Binary { path: named.clone(), problem };
-        let content = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+        let named = fs::read_link(&path).unwrap_or_else(|_| path.clone());
+        let unusable = |problem: String| Unusable { path: named.clone(), problem };
+        let content = fs::read(&path).map_err(|error| unusable(error.to_string()))?;
         stands_alone(&content).map_err(|problem| unusable(problem.to_owned()))?;
         Ok(Self { path: named, content })
     }
 
-    /// The image's name: the tag is the content.
-    fn image(&self) -> (String, String) {
-        let digest = Sha256::digest(&self.content);
-        let tag: String = digest.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
-        (format!("{REPOSITORY}:{tag}"), tag)
+    /// The image's tag: it is the content.
+    pub(super) fn tag(&self) -> String {
+        digits(&self.content).chars().take(DIGITS).collect()
     }
 
-    /// The image's only layer.
-    fn layer(&self) -> Result<Vec<u8>, DockerError> {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(u64::try_from(self.content.len()).unwrap_or(u64::MAX));
-        header.set_mode(0o755);
-        header.set_mtime(0);
+    /// The image's only layer, a tar archive.
+    pub(super) fn layer(&self) -> std::io::Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::with_capacity(self.content.len().saturating_add(4096)));
-        archive
-            .append_data(&mut header, "egret", self.content.as_slice())
-            .and_then(|()| archive.into_inner())
-            .map_err(|error| DockerError::Binary { path: self.path.clone(), problem: error.to_string() })
+        append(&mut archive, "egret", 0o755, &self.content)?;
+        archive.into_inner()
     }
+
+    /// The image as an archive that runtimes import, in a file that goes with the value.
+    #[cfg(feature = "kubernetes")]
+    pub(super) fn archive(&self, name: &str) -> std::io::Result<tempfile::NamedTempFile> {
+        let layer = self.layer()?;
+        let config = serde_json::json!({
+            "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+            "os": "linux",
+            "config": { "Entrypoint": ["/egret"] },
+            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", digits(&layer))] },
+        });
+        let manifest =
+            serde_json::json!([{ "Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"] }]);
+        let mut archive = tar::Builder::new(Vec::with_capacity(layer.len().saturating_add(16_384)));
+        append(&mut archive, "manifest.json", 0o644, manifest.to_string().as_bytes())?;
+        append(&mut archive, "config.json", 0o644, config.to_string().as_bytes())?;
+        append(&mut archive, "layer.tar", 0o644, &layer)?;
+        let mut file = tempfile::Builder::new().prefix("egret-").suffix(".tar").tempfile()?;
+        file.write_all(&archive.into_inner()?)?;
+        file.flush()?;
+        Ok(file)
+    }
+}
+
+fn digits(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, mode: u32, content: &[u8]) -> std::io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(u64::try_from(content.len()).unwrap_or(u64::MAX));
+    header.set_mode(mode);
+    header.set_mtime(0);
+    archive.append_data(&mut header, name, content)
 }
 
 /// Whether a program needs no other file to run (elf(5): no program header names an interpreter).
@@ -97,31 +113,6 @@ fn stands_alone(content: &[u8]) -> Result<(), &'static str> {
         return Err("it needs shared libraries, and the image has none");
     }
     Ok(())
-}
-
-/// Gives the engine the image of a binary, unless it has it.
-///
-/// # Errors
-/// The engine refused.
-pub(super) async fn ensure(engine: &Engine, binary: &Binary) -> Result<Image, DockerError> {
-    let (name, tag) = binary.image();
-    let size = binary.content.len();
-    if engine.api.inspect_image(&name).await.is_ok() {
-        return Ok(Image { name, made: false, size });
-    }
-    let options = CreateImageOptions {
-        from_src: Some("-".into()),
-        repo: Some(REPOSITORY.into()),
-        tag: Some(tag),
-        changes: vec!["ENTRYPOINT [\"/egret\"]".into(), "LABEL egret.image=1".into()],
-        ..CreateImageOptions::default()
-    };
-    let body = bollard::body_full(Bytes::from(binary.layer()?));
-    let mut progress = Box::pin(engine.api.create_image(Some(options), Some(body), None));
-    while let Some(step) = progress.next().await {
-        step.map_err(DockerError::refused("make the image"))?;
-    }
-    Ok(Image { name, made: true, size })
 }
 
 #[cfg(test)]
@@ -155,8 +146,8 @@ mod tests {
 
     #[test]
     fn the_tag_is_the_content() {
-        let image = |content: &[u8]| Binary { path: PathBuf::new(), content: content.to_vec() }.image().0;
-        assert_eq!(image(b"a"), "egret:ca978112ca1bbdca");
-        assert_ne!(image(b"a"), image(b"b"));
+        let tag = |content: &[u8]| Binary { path: PathBuf::new(), content: content.to_vec() }.tag();
+        assert_eq!(tag(b"a"), "ca978112ca1bbdca");
+        assert_ne!(tag(b"a"), tag(b"b"));
     }
 }

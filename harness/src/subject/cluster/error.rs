@@ -3,6 +3,7 @@
 use kube::config::KubeconfigError;
 
 use crate::subject::SubjectError;
+use crate::subject::image::Unusable;
 
 /// An error of the subjects `cluster` and `kind`.
 #[derive(Debug, thiserror::Error)]
@@ -96,13 +97,8 @@ pub enum ClusterError {
         problem: String,
     },
     /// The program for the image cannot be used.
-    #[error("`{path}` cannot go into an image: {problem}")]
-    Binary {
-        /// The program.
-        path: String,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error(transparent)]
+    Binary(#[from] Unusable),
     /// A cluster was to be removed again, and that was stopped too.
     #[error("{problem}; what was made is not gone ({rest}): `{remove}` removes it")]
     Left {
@@ -189,7 +185,7 @@ impl ClusterError {
             Self::Program { .. } => {
                 "kind's own lines above say why; `docker info` shows whether the engine runs"
             }
-            Self::Binary { .. } => {
+            Self::Binary(_) => {
                 "build a static one with `RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release \
                  --features kubernetes --target x86_64-unknown-linux-gnu` and name it with --image-binary"
             }

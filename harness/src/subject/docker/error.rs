@@ -1,8 +1,7 @@
 //! What can go wrong between the harness, the engine and the containers.
 
-use std::path::PathBuf;
-
 use crate::subject::SubjectError;
+use crate::subject::image::Unusable;
 
 /// An error of the docker subject. None of them is a verdict on a case.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +37,11 @@ pub enum DockerError {
         problem: String,
     },
     /// The binary for the image cannot be used.
-    #[error("`{path}` cannot be the image's one file: {problem}")]
-    Binary {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error(transparent)]
+    Binary(#[from] Unusable),
+    /// The image's layer could not be written.
+    #[error("could not write the image's layer: {0}")]
+    Layer(std::io::Error),
     /// A container ended by itself.
     #[error("the container `{name}` ended{said}")]
     Ended {
@@ -97,9 +94,10 @@ impl DockerError {
             }
             Self::TooOld { .. } => "install Docker 20.10 or newer",
             Self::Refused { problem, .. } => return refusal(problem).to_owned(),
-            Self::Binary { .. } => {
+            Self::Binary(_) => {
                 "build a static one with `cargo xtask static` and name it in EGRET_IMAGE_BINARY"
             }
+            Self::Layer(_) => "free some memory",
             Self::Ended { said, .. } => return refusal(said).to_owned(),
             Self::Language { .. } => "let `egret image build` make the image of this very binary",
         }

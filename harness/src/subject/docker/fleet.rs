@@ -21,6 +21,7 @@ use super::machine;
 use super::run::Run;
 use super::wire::{Lines, Order, Reply, VERSION, encode};
 use crate::subject::SubjectError;
+use crate::subject::image::Binary;
 use crate::subject::site::failed;
 
 /// How long a container may take from its start to its first word.
@@ -65,7 +66,7 @@ impl Fleet {
     /// The engine is not there or refuses, or a container cannot do what it is for.
     pub(super) async fn launch(nodes: usize) -> Result<Self, SubjectError> {
         let engine = Engine::connect().await?;
-        let binary = image::Binary::find()?;
+        let binary = Binary::find(None).map_err(DockerError::from)?;
         let (info, image) = tokio::try_join!(engine.info(), image::ensure(&engine, &binary))?;
         if let Some(confined) = machine::confined(&info) {
             return Err(confined.into());

@@ -4,8 +4,8 @@ use bollard::models::SystemInfo;
 
 use super::engine::Engine;
 use super::error::DockerError;
-use super::image::{BINARY, Binary};
 use super::{Docker, runtime};
+use crate::subject::image::{BINARY, Binary};
 use crate::subject::{Check, CheckState, LabOptions, SubjectError};
 
 /// Whether the subject may run here, as far as that is known without asking the engine.
@@ -13,7 +13,7 @@ use crate::subject::{Check, CheckState, LabOptions, SubjectError};
 /// # Errors
 /// What is missing, and how to get it.
 pub fn available() -> Result<(), SubjectError> {
-    Binary::find()?;
+    Binary::find(None).map_err(DockerError::from)?;
     Ok(Engine::is_there()?)
 }
 
@@ -40,7 +40,9 @@ pub fn checks() -> Vec<Check> {
             Check { name: "docker engine".into(), state: CheckState::Unknown, advice: error.to_string() }
         }
     };
-    let image = Binary::find().map(|binary| format!("its one file is {}", binary.path.display()));
+    let image = Binary::find(None)
+        .map_err(DockerError::from)
+        .map(|binary| format!("its one file is {}", binary.path.display()));
     let mut checks = vec![engine, named("docker image", image)];
     if checks.iter().all(|check| check.state == CheckState::Ok) {
         checks.push(match Docker::new(LabOptions::default()) {
