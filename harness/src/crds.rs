@@ -1,7 +1,7 @@
 //! The custom resource definitions of the policy kinds that the agent watches, from the types that read them.
 //!
-//! The API server takes structural schemas only, which schemars does not write: [`structural`] turns one into the
-//! other. What the types cannot say, such as the words of an enumeration, stands in [`checks`].
+//! The API server takes structural schemas only, which schemars does not write: `structural` turns one into the
+//! other. What the types cannot say, such as the words of an enumeration, stands in `checks`.
 
 mod checks;
 mod structural;
