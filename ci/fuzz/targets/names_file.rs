@@ -8,9 +8,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     match names_of_source(&Source::new("names.yaml", text)) {
         Ok(names) => {
-            for (address, learned) in names.addresses() {
-                assert!(!learned.is_empty(), "{address} without a name");
-                assert_eq!(names.names_of(address).len(), learned.len());
+            for address in names.addresses() {
+                assert!(names.of(address).next().is_some(), "{address} without a name");
             }
         }
         Err(problems) => egret_fuzz::assert_says_where(&problems),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use egret::source::Source;
 use egret::yaml::{Manifest, Path, Shape, documents, manifests};
@@ -62,7 +63,7 @@ fn compiled(policy: rule::Policy) -> DatapathState {
         pods: BTreeMap::from([(ObjectName::new("default", "a"), pod)]),
         ..World::default()
     };
-    let policies = BTreeMap::from([(policy.id.clone(), policy)]);
+    let policies = BTreeMap::from([(policy.id.clone(), Arc::new(policy))]);
     let desired = Desired { world, policies, ..Desired::default() };
     compile(&desired, "node", &Names::default(), &mut Allocator::default())
 }
