@@ -3,6 +3,8 @@
 //! `cargo test` asks 50 000 flows; `EGRET_FLOWS=1000000` asks as many as it says. What differs is shrunk, and
 //! printed as the policies and the cluster to put into a case.
 
+#[path = "reference/cilium.rs"]
+mod cilium;
 #[path = "reference/cluster.rs"]
 mod cluster;
 #[path = "reference/documents.rs"]
