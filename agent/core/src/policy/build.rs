@@ -132,12 +132,16 @@ impl<'a> Builder<'a> {
                     }
                 }
                 (Direction::Egress, Dialect::Cilium | Dialect::Kubernetes) => {
-                    let members = self.around.members;
-                    for (identity, member) in members.of(rule.peers) {
-                        let peer = PeerSet::Listed(Arc::from([identity]));
+                    // By port, so that the order does not depend on the numbers of identities.
+                    let mut having: BTreeMap<u16, BTreeSet<Identity>> = BTreeMap::new();
+                    for (identity, member) in self.around.members.of(rule.peers) {
                         for found in named(member, name, port.protocol) {
-                            self.add_range(rule, &peer, number, port, (found, found));
+                            having.entry(found).or_default().insert(identity);
                         }
+                    }
+                    for (found, identities) in having {
+                        let peers = PeerSet::Listed(identities.into_iter().collect());
+                        self.add_range(rule, &peers, number, port, (found, found));
                     }
                 }
                 // One number for the whole cluster, whoever the peer is; where pods disagree, none

@@ -65,7 +65,8 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Adds a row. Of two for the same key the higher precedence stays, then the lower rule number.
+    /// Adds a row. Of two for the same key the higher precedence stays, then the one that was added first: rules are
+    /// added in the order of their policies, so that who decides does not depend on what was in force before.
     pub(crate) fn add(&mut self, identity: Identity, traffic: Traffic, verdict: Verdict) {
         let (protocol, port, prefix) = match traffic {
             Traffic::Any => (0, 0, PolicyKey::PREFIX_ANY),
@@ -98,8 +99,7 @@ impl Rows {
     /// that a row for any identity covers, which would lose the comparison anyway.
     /// Source of the rule: Cilium `pkg/policy/mapstate.go`.
     pub(crate) fn finish(mut self) -> PolicyRows {
-        let strength = |row: &Row| (Reverse(row.entry.precedence), row.entry.rule);
-        self.rows.sort_unstable_by_key(|row| (row.place(), strength(row)));
+        self.rows.sort_by_key(|row| (row.place(), Reverse(row.entry.precedence)));
         self.rows.dedup_by_key(|row| row.place());
         // Rows of different precedence are what hides.
         if self.rows.windows(2).all(|pair| precedences(pair).is_none_or(|(a, b)| a == b)) {

@@ -253,3 +253,16 @@ fn services_follow_their_pods() {
     ];
     check(Dialect::Cilium, &steps).unwrap();
 }
+
+/// Of two policies that say the same, the first by name decides, whichever came into force first.
+#[test]
+fn who_decides_does_not_depend_on_who_came_first() {
+    let named = |name: &str| {
+        let mut policy = crate::generate::allowing(Peers::Any);
+        policy.id.name = name.to_owned();
+        Step::Policy(policy)
+    };
+    for dialect in Dialect::ALL {
+        check(dialect, &[named("policy-1"), named("policy-0")]).unwrap();
+    }
+}
