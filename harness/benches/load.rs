@@ -11,6 +11,10 @@ use egret::source::Source;
 use egret::{case, cluster, yaml};
 use serde::Deserialize;
 
+/// The binary's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const POLICIES: usize = 10_000;
 
 fn load(criterion: &mut Criterion) {

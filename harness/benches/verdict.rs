@@ -15,6 +15,10 @@ use egret_core::Protocol;
 use egret_core::fqdn::Names;
 use egret_core::judge::{Cluster, Party, Question};
 
+/// The binary's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PODS: usize = 100;
 const LINES: usize = 10_000;
 

@@ -85,7 +85,7 @@ pub fn of_sources(sources: &[Arc<Source>], dialect: Option<Dialect>) -> Result<C
     let (policies, objects) = parts
         .policies
         .into_iter()
-        .map(|(id, (policy, object))| ((id.clone(), policy.into()), (id, object)))
+        .map(|(id, (policy, object))| ((Arc::clone(&policy.id), policy.into()), (id, object)))
         .unzip();
     Ok(Cluster {
         desired: Desired { world, policies, dialect },

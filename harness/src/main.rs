@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use egret::exit::Exit;
 
+/// A cluster's policies are many small allocations; the benchmarks say what this one saves.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     #[cfg(feature = "kubernetes")]
     if is_plugin() {

@@ -45,7 +45,7 @@ fn cluster(pods: usize) -> Desired {
             }],
             ..Pod::default()
         };
-        world.pods.insert(name(index), pod);
+        world.pods.insert(name(index).into(), pod);
     }
     let policies = (0..APPLICATIONS).map(policy).map(|policy| (policy.id.clone(), policy.into())).collect();
     Desired { world, policies, ..Desired::default() }

@@ -22,6 +22,10 @@ use egret_shared::Direction;
 
 use shapes::{NODE, Shape};
 
+/// The binary's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn reading(shape: &Shape) -> Reading<'_> {
     let Shape { desired, documents } = shape;
     Reading { world: &desired.world, documents, dialect: desired.dialect, learned: &[] }
@@ -102,14 +106,14 @@ fn one_change(criterion: &mut Criterion, mut shape: Shape) {
     let changed = Changed { pods: [name.clone()].into(), ..Changed::default() };
     criterion.bench_function("B9 one pod comes and goes", |bencher| {
         bencher.iter(|| {
-            desired.world.pods.insert(name.clone(), pod.clone());
+            desired.world.pods.insert(name.clone().into(), pod.clone());
             let came = compiler.update(&desired, NODE, &names, black_box(&changed));
             desired.world.pods.remove(&name);
             assert_eq!((came.len(), compiler.update(&desired, NODE, &names, &changed).len()), (2, 2));
         });
     });
 
-    let changed = Changed { policies: [policy.id.clone()].into(), ..Changed::default() };
+    let changed = Changed { policies: [(*policy.id).clone()].into(), ..Changed::default() };
     criterion.bench_function("B9 one policy for 1000 pods comes and goes", |bencher| {
         bencher.iter(|| {
             desired.policies.insert(policy.id.clone(), policy.clone());

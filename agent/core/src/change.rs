@@ -146,7 +146,8 @@ fn differences<K: Ord + Clone, V: PartialEq + Clone>(
     }
 }
 
-fn order<K: Ord, V>(entries: &mut Entries<K, V>) {
+/// Orders what was noted in any order; of what was noted of one key the last counts.
+pub(crate) fn order<K: Ord, V>(entries: &mut Entries<K, V>) {
     if entries.is_sorted_by(|(a, _), (b, _)| a < b) {
         return;
     }

@@ -18,6 +18,7 @@ mod allocate;
 mod changed;
 mod index;
 mod pods;
+mod reached;
 mod sections;
 mod selectors;
 mod services;
@@ -26,6 +27,7 @@ mod subjects;
 pub use allocate::Allocator;
 pub use changed::Changed;
 
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -35,7 +37,7 @@ use egret_shared::Identity;
 use ipnet::IpNet;
 
 use crate::author::PolicyId;
-use crate::change::{Change, Walk};
+use crate::change::{Change, Entries, Walk, order};
 use crate::diff::{MapWrite, writes};
 use crate::fqdn::Names;
 use crate::identity::outside::Outside;
@@ -43,11 +45,11 @@ use crate::identity::reference::References;
 use crate::identity::{Member, Members, NamedPorts, relevant};
 use crate::rule::Policy;
 use crate::state::{DatapathState, EndpointState};
-use crate::world::{Pod, in_namespace};
 use crate::{Desired, ObjectName};
 
 use index::Index;
 use pods::{Naming, Pods, Replaced};
+use reached::Reached;
 use sections::Sections;
 use selectors::Selectors;
 use services::Services;
@@ -79,13 +81,6 @@ pub struct Compiler {
     subjects: Subjects,
     services: Services,
     state: DatapathState,
-}
-
-/// What one change reaches, by name, as it is now.
-struct Reached<'a> {
-    pods: Vec<(&'a ObjectName, Option<&'a Pod>)>,
-    policies: Vec<(&'a PolicyId, Option<&'a Arc<Policy>>)>,
-    addresses: Vec<IpAddr>,
 }
 
 impl Compiler {
@@ -134,7 +129,8 @@ impl Compiler {
     pub fn new(desired: &Desired, node: &str, names: &Names, numbers: Allocator) -> Self {
         let mut this = Self { node: node.to_string(), numbers, ..Self::default() };
         let mut change = Change::default();
-        this.services = Services::new(&desired.world, &mut change.services);
+        let (services, nothing) = (desired.world.services.keys(), BTreeSet::new());
+        this.services.update(&desired.world, services, &nothing, &this.state, &mut change.services);
         let host = desired
             .world
             .nodes
@@ -144,12 +140,7 @@ impl Compiler {
         this.pods.reserve(desired.world.pods.len());
         this.numbers.reserve(desired.world.pods.len(), desired.policies.len());
         this.sections.reserve(desired.policies.len());
-        let reached = Reached {
-            pods: desired.world.pods.iter().map(|(name, pod)| (name, Some(pod))).collect(),
-            policies: desired.policies.iter().map(|(id, policy)| (id, Some(policy))).collect(),
-            addresses: Vec::new(),
-        };
-        this.run(desired, names, &reached, true, &mut change);
+        this.run(desired, names, &Reached::everything(desired), true, &mut change);
         this.members.pack();
         this.subjects.pack();
         change.order();
@@ -160,16 +151,13 @@ impl Compiler {
 
     /// Follows a change by name; `false`: it reaches everything.
     fn follow(&mut self, desired: &Desired, names: &Names, changed: &Changed, change: &mut Change) -> bool {
-        self.services.update(&desired.world, &changed.pods, &self.state, &mut change.services);
-        let pods = &desired.world.pods;
-        let of_namespaces = changed.namespaces.iter().flat_map(|name| in_namespace(pods, name));
-        let by_name = changed.pods.iter().map(|name| (name, pods.get(name)));
-        let reached = Reached {
-            pods: by_name.chain(of_namespaces.map(|(name, pod)| (name, Some(pod)))).collect(),
-            policies: changed.policies.iter().map(|id| (id, desired.policies.get(id))).collect(),
-            addresses: changed.addresses.iter().copied().collect(),
-        };
-        self.run(desired, names, &reached, false, change)
+        // What the policies in force refer to was found in services as they were.
+        if !changed.services.is_empty() && self.sections.ask_for_services() {
+            return false;
+        }
+        let (services, world) = (changed.services.iter(), &desired.world);
+        self.services.update(world, services, &changed.pods, &self.state, &mut change.services);
+        self.run(desired, names, &Reached::by(changed, desired), false, change)
     }
 
     /// Follows a change; `false`: it reaches everything, and what is noted so far is of no use.
@@ -212,7 +200,7 @@ impl Compiler {
             old.into_iter().for_each(|identity| self.members.remove(identity));
             nets.push(IpNet::from(*address));
         }
-        let endpoints = self.put_pods(desired, &reached.pods, &mut nets);
+        let endpoints = self.put_pods(desired, reached, &mut nets);
 
         let settled = self.members.settle();
         for (identity, member) in &settled.removed {
@@ -296,23 +284,27 @@ impl Compiler {
         places
     }
 
-    /// Gives pods their identities; returns the endpoints that are reached.
+    /// Gives pods their identities; returns the names that are reached, with the places of their pods.
     fn put_pods<'a>(
         &mut self,
         desired: &'a Desired,
-        reached: &[(&'a ObjectName, Option<&'a Pod>)],
+        reached: &Reached<'a>,
         nets: &mut Vec<IpNet>,
-    ) -> Vec<Arc<ObjectName>> {
+    ) -> Entries<Arc<ObjectName>, u32> {
         let Self { pods, outside, members, numbers, subjects, node, .. } = self;
         let world = &desired.world;
         let mut naming = Naming::new(world, desired.dialect, outside, node);
-        let mut endpoints = Vec::new();
-        for (name, pod) in reached {
-            let replaced = match pod.filter(|pod| !pod.host_network) {
-                Some(pod) => Some(pods.put(name, pod, &mut naming, (numbers, members))),
+        let mut endpoints = Entries::with_capacity(reached.pods.len());
+        nets.reserve(reached.pods.len());
+        let gone = reached.gone.iter().map(|name| (*name, None));
+        for (name, pod) in gone.chain(reached.pods.iter().map(|(name, pod)| (&***name, Some((*name, *pod)))))
+        {
+            let replaced = match pod.filter(|(_, pod)| !pod.host_network) {
+                Some((name, pod)) => Some(pods.put(name, pod, &mut naming, (numbers, members))),
                 None => pods.remove(name, members),
             };
             let Some(Replaced { name, old, new }) = replaced else { continue };
+            let (place, new) = new.unzip();
             for known in old.iter().chain(new) {
                 nets.extend(known.addresses.iter().map(|(address, _)| IpNet::from(*address)));
             }
@@ -322,7 +314,7 @@ impl Compiler {
             if let Some(new) = new.filter(|new| new.is_local) {
                 subjects.add(new.identity, &name);
             }
-            endpoints.push(name);
+            endpoints.push((name, place));
         }
         endpoints
     }
@@ -344,13 +336,13 @@ impl Compiler {
     }
 
     /// Endpoints of pods that came, went or are different, and what proxies are told of them.
-    fn change_endpoints(&mut self, mut reached: Vec<Arc<ObjectName>>, change: &mut Change) {
-        reached.sort_unstable();
-        reached.dedup();
+    fn change_endpoints(&mut self, mut reached: Entries<Arc<ObjectName>, u32>, change: &mut Change) {
+        order(&mut reached);
         let nothing = Policies::default();
-        for name in reached {
+        change.endpoints.reserve(reached.len());
+        for (name, place) in reached {
             let old = self.state.endpoints.get(&name);
-            let known = self.pods.get(&name).filter(|known| known.is_local);
+            let known = place.and_then(|place| self.pods.get(place)).filter(|known| known.is_local);
             let policies = known.map(|known| self.subjects.policies(known.identity).unwrap_or(&nothing));
             let new = known.zip(policies).map(|(known, policies)| EndpointState {
                 id: self.numbers.endpoint(&name),

@@ -74,7 +74,7 @@ pub struct Desired {
     /// What exists.
     pub world: World,
     /// Policies by kind, namespace and name. A copy shares them.
-    pub policies: BTreeMap<author::PolicyId, Arc<rule::Policy>>,
+    pub policies: BTreeMap<Arc<author::PolicyId>, Arc<rule::Policy>>,
     /// Whose reading of the policies holds.
     pub dialect: rule::Dialect,
 }

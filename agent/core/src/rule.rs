@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use egret_shared::{Direction, Proxy};
@@ -20,7 +21,7 @@ use crate::{Labels, ObjectName, Protocol};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Kind, namespace and name.
-    pub id: PolicyId,
+    pub id: Arc<PolicyId>,
     /// Its specs; one for all kinds but those that may have `specs`, none for a group of prefixes.
     pub sections: Vec<Section>,
     /// The prefixes that a CiliumCIDRGroup names; `None` for every other kind.
@@ -265,8 +266,8 @@ impl Dialect {
 impl Policy {
     /// A policy of these sections.
     #[must_use]
-    pub const fn new(id: PolicyId, sections: Vec<Section>) -> Self {
-        Self { id, sections, group: None, not_simulated: Vec::new() }
+    pub fn new(id: PolicyId, sections: Vec<Section>) -> Self {
+        Self { id: Arc::new(id), sections, group: None, not_simulated: Vec::new() }
     }
 
     /// The endpoints that the policy selects, ordered; hostNetwork pods have none.
@@ -284,7 +285,7 @@ impl Policy {
             .pods
             .iter()
             .filter(|(name, pod)| !pod.host_network && selected(name, pod))
-            .map(|(name, _)| name.clone())
+            .map(|(name, _)| (**name).clone())
             .collect()
     }
 

@@ -244,5 +244,10 @@ pub fn understand(document: &Document) -> Result<rule::Policy, Vec<InvalidSpec>>
         Document::AdminNetworkPolicy(policy) => cluster_rule::admin(&mut check, policy),
         Document::BaselineAdminNetworkPolicy(policy) => cluster_rule::baseline(&mut check, policy),
     };
-    check.finish(|not_simulated| rule::Policy { id: document.id(), sections, group, not_simulated })
+    check.finish(|not_simulated| rule::Policy {
+        id: alloc::sync::Arc::new(document.id()),
+        sections,
+        group,
+        not_simulated,
+    })
 }

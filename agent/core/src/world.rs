@@ -2,7 +2,9 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use ipnet::IpNet;
@@ -21,7 +23,7 @@ pub struct World {
     /// Labels of each namespace, `kubernetes.io/metadata.name` included.
     pub namespaces: BTreeMap<String, Labels>,
     /// Pods by name.
-    pub pods: BTreeMap<ObjectName, Pod>,
+    pub pods: BTreeMap<Arc<ObjectName>, Pod>,
     /// Services by name.
     pub services: BTreeMap<ObjectName, Service>,
     /// Names and hosts outside the cluster.
@@ -161,7 +163,8 @@ impl World {
     /// The pod that has this address as its own; hostNetwork pods have none of their own.
     #[must_use]
     pub fn pod_at(&self, address: IpAddr) -> Option<(&ObjectName, &Pod)> {
-        self.pods.iter().find(|(_, pod)| !pod.host_network && pod.addresses.contains(&address))
+        let mut pods = self.pods.iter().filter(|(_, pod)| !pod.host_network);
+        pods.find(|(_, pod)| pod.addresses.contains(&address)).map(|(name, pod)| (&**name, pod))
     }
 
     /// The node that has this address.
@@ -202,12 +205,12 @@ impl World {
 }
 
 /// The objects of one namespace.
-pub(crate) fn in_namespace<'a, T>(
-    objects: &'a BTreeMap<ObjectName, T>,
+pub(crate) fn in_namespace<'a, N: Borrow<ObjectName> + Ord, T>(
+    objects: &'a BTreeMap<N, T>,
     namespace: &'a str,
-) -> impl Iterator<Item = (&'a ObjectName, &'a T)> {
+) -> impl Iterator<Item = (&'a N, &'a T)> {
     let first = ObjectName::new(namespace, "");
-    objects.range(first..).take_while(move |(name, _)| name.namespace == namespace)
+    objects.range(first..).take_while(move |(name, _)| (*name).borrow().namespace == namespace)
 }
 
 #[cfg(test)]
@@ -224,7 +227,7 @@ mod tests {
         };
         let pods = [("a", pod(1)), ("b", pod(2))];
         let world = World {
-            pods: pods.into_iter().map(|(name, pod)| (ObjectName::new("x", name), pod)).collect(),
+            pods: pods.into_iter().map(|(name, pod)| (ObjectName::new("x", name).into(), pod)).collect(),
             ..World::default()
         };
         let port =

@@ -72,7 +72,7 @@ fn compiled(policy: rule::Policy) -> DatapathState {
 fn judge(object: &Manifest, document: &Document) {
     match understand(document) {
         Ok(policy) => {
-            assert_eq!(policy.id, document.id());
+            assert_eq!(*policy.id, document.id());
             let state = compiled(policy.clone());
             assert_eq!(state.endpoints.len(), 1);
             assert_eq!(state, compiled(policy), "compiled twice, two results");

@@ -220,7 +220,7 @@ fn add_pod(
         host_network: part.host_network,
         serves: part.serves.clone(),
     };
-    world.pods.insert(name, pod);
+    world.pods.insert(name.into(), pod);
 }
 
 fn service(

@@ -294,7 +294,7 @@ fn found(cluster: &Cluster, named: &Named) -> Option<Party> {
     }
     let wanted = ObjectName::new(&name.namespace, named.workload.as_deref()?);
     let mut of_workload = pods.iter().filter(|(name, pod)| workload(name, Some(pod)) == wanted);
-    of_workload.next().map(|(name, _)| Party::Pod(name.clone()))
+    of_workload.next().map(|(name, _)| Party::Pod((**name).clone()))
 }
 
 /// The name under which changes are collected.

@@ -137,7 +137,7 @@ fn texts(cluster: &Cluster, id: &PolicyId, policy: &Policy) -> Vec<(String, Valu
 }
 
 /// Label sets of the fixed identities, of every prefix and of every name in the rules.
-fn others(sections: &[Spec<'_>], policies: &BTreeMap<PolicyId, Arc<Policy>>) -> Vec<LabelSet> {
+fn others(sections: &[Spec<'_>], policies: &BTreeMap<Arc<PolicyId>, Arc<Policy>>) -> Vec<LabelSet> {
     let mut others: Vec<_> = Entity::ALL.iter().map(|entity| LabelSet::reserved(entity.word())).collect();
     let rules = sections.iter().flat_map(|spec| &spec.section.rules);
     let selectors = rules.filter_map(|rule| match &rule.peers {

@@ -47,7 +47,7 @@ impl Shape {
             }],
             ..Pod::default()
         };
-        self.desired.world.pods.insert(ObjectName::new(namespace, name), pod);
+        self.desired.world.pods.insert(Arc::new(ObjectName::new(namespace, name)), pod);
     }
 
     fn policy(&mut self, namespace: &str, name: &str, spec: Value) {

@@ -5,7 +5,6 @@ use alloc::sync::Arc;
 use core::hash::{Hash, Hasher};
 
 use egret_shared::{Author as Number, Direction, Identity};
-use hashbrown::hash_map::EntryRef;
 use hashbrown::{HashMap, HashSet};
 
 use crate::ObjectName;
@@ -52,13 +51,9 @@ impl Allocator {
     }
 
     /// Numbers of one policy's rules.
-    pub(crate) fn rules(&mut self, policy: &PolicyId) -> RuleNumbers<'_> {
-        let entry = match self.rules.entry_ref(policy) {
-            EntryRef::Occupied(entry) => entry,
-            EntryRef::Vacant(entry) => entry.insert_entry_with_key(Arc::new(policy.clone()), Box::default()),
-        };
-        let policy = Arc::clone(entry.key());
-        RuleNumbers { policy, given: entry.into_mut(), paths: &mut self.paths, count: &mut self.rule_count }
+    pub(crate) fn rules(&mut self, policy: &Arc<PolicyId>) -> RuleNumbers<'_> {
+        let given = self.rules.entry_ref(policy).or_default();
+        RuleNumbers { given, paths: &mut self.paths, count: &mut self.rule_count }
     }
 
     /// Number of an endpoint.
@@ -114,7 +109,6 @@ impl Hash for PolicyContent {
 
 /// Hands out numbers for the rules of one policy.
 pub(crate) struct RuleNumbers<'a> {
-    pub(crate) policy: Arc<PolicyId>,
     given: &'a mut GivenRules,
     paths: &'a mut HashSet<Arc<str>>,
     count: &'a mut u32,

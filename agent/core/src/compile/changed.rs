@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::borrow::Borrow;
 use core::net::IpAddr;
 
 use crate::author::PolicyId;
@@ -19,7 +20,9 @@ pub struct Changed {
     pub policies: BTreeSet<PolicyId>,
     /// Addresses under which a name was learned or forgotten.
     pub addresses: BTreeSet<IpAddr>,
-    /// Anything else: nodes, services, the dialect.
+    /// Services.
+    pub services: BTreeSet<ObjectName>,
+    /// Anything else: nodes, the dialect.
     pub rest: bool,
 }
 
@@ -33,21 +36,20 @@ impl Changed {
             namespaces: keys(&before.namespaces, &after.namespaces, PartialEq::eq),
             policies: keys(&old.policies, &new.policies, |a, b| Arc::ptr_eq(a, b) || a == b),
             addresses: BTreeSet::new(),
-            rest: old.dialect != new.dialect
-                || before.nodes != after.nodes
-                || before.services != after.services,
+            services: keys(&before.services, &after.services, PartialEq::eq),
+            rest: old.dialect != new.dialect || before.nodes != after.nodes,
         }
     }
 }
 
 /// The keys whose values are not the same.
-fn keys<K: Ord + Clone, V>(
+fn keys<K: Borrow<N> + Ord, N: Ord + Clone, V>(
     old: &BTreeMap<K, V>,
     new: &BTreeMap<K, V>,
     same: impl Fn(&V, &V) -> bool,
-) -> BTreeSet<K> {
-    let differs = |(key, value): &(&K, &V)| !new.get(*key).is_some_and(|other| same(value, other));
-    let gone = old.iter().filter(differs).map(|(key, _)| key.clone());
-    let come = new.keys().filter(|key| !old.contains_key(key)).cloned();
-    gone.chain(come).collect()
+) -> BTreeSet<N> {
+    let differs = |(key, value): &(&K, &V)| !new.get((*key).borrow()).is_some_and(|other| same(value, other));
+    let gone = old.iter().filter(differs).map(|(key, _)| key);
+    let come = new.keys().filter(|key| !old.contains_key((*key).borrow()));
+    gone.chain(come).map(|key| key.borrow().clone()).collect()
 }

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use egret_shared::Identity;
+use hashbrown::hash_map::EntryRef;
 use hashbrown::{Equivalent, HashMap};
 
 use crate::identity::label::Label;
@@ -74,7 +75,7 @@ impl Index {
     /// An identity went.
     pub(super) fn remove_identity(&mut self, identity: Identity, labels: &LabelSet) {
         for label in labels.labels() {
-            let key = Wanted(&label.key, &label.value);
+            let key = Key(Arc::clone(label));
             let Some(under) = self.under.get_mut(&key) else { continue };
             if let Ok(place) = under.identities.binary_search(&identity) {
                 under.identities.remove(place);
@@ -87,31 +88,28 @@ impl Index {
 
     /// Somebody looks for what has one of these labels.
     pub(super) fn add_looker(&mut self, looker: Looker, anchor: &Anchor<'_>) {
-        let pairs = match anchor {
-            Anchor::Anywhere => return self.anywhere.add(looker),
-            Anchor::OneOf(pairs) => pairs,
-        };
-        for (key, value) in pairs {
-            match self.under.get_mut(&Wanted(key, value)) {
-                Some(under) => under.lookers.get_or_insert_default().add(looker),
-                None => {
-                    let mut under = Under::default();
-                    under.lookers.get_or_insert_default().add(looker);
+        if *anchor == Anchor::Anywhere {
+            self.anywhere.add(looker);
+        }
+        for (key, value) in anchor.pairs() {
+            let under = match self.under.entry_ref(&Wanted::new(key, value)) {
+                EntryRef::Occupied(entry) => entry.into_mut(),
+                EntryRef::Vacant(entry) => {
                     let label = Label::new(Source::K8s, key.to_string(), value);
-                    self.under.insert(Key(label), under);
+                    entry.insert_with_key(Key(label), Under::default())
                 }
-            }
+            };
+            under.lookers.get_or_insert_default().add(looker);
         }
     }
 
     /// Somebody looks no more.
     pub(super) fn remove_looker(&mut self, looker: Looker, anchor: &Anchor<'_>) {
-        let pairs = match anchor {
-            Anchor::Anywhere => return self.anywhere.remove(looker),
-            Anchor::OneOf(pairs) => pairs,
-        };
-        for (key, value) in pairs {
-            let wanted = Wanted(key, value);
+        if *anchor == Anchor::Anywhere {
+            self.anywhere.remove(looker);
+        }
+        for (key, value) in anchor.pairs() {
+            let wanted = Wanted::new(key, value);
             let Some(under) = self.under.get_mut(&wanted) else { continue };
             if let Some(lookers) = &mut under.lookers {
                 lookers.remove(looker);
@@ -124,13 +122,14 @@ impl Index {
 
     /// The identities with one of these labels, ordered; `None`: any identity may be meant.
     pub(super) fn identities(&self, anchor: &Anchor<'_>) -> Option<Cow<'_, [Identity]>> {
-        let Anchor::OneOf(pairs) = anchor else { return None };
-        if let [(key, value)] = pairs.as_slice() {
-            let under = self.under.get(&Wanted(key, value));
-            return Some(Cow::Borrowed(under.map_or(&[], |under| &under.identities)));
+        if *anchor == Anchor::Anywhere {
+            return None;
         }
-        let under = pairs.iter().filter_map(|(key, value)| self.under.get(&Wanted(key, value)));
-        let mut found: Vec<Identity> = under.flat_map(|under| &under.identities).copied().collect();
+        let mut under = anchor.pairs().filter_map(|(key, value)| self.under.get(&Wanted::new(key, value)));
+        let first = under.next().map_or([].as_slice(), |under| &under.identities);
+        let Some(second) = under.next() else { return Some(Cow::Borrowed(first)) };
+        let others = under.chain([second]).flat_map(|under| &under.identities);
+        let mut found: Vec<Identity> = first.iter().chain(others).copied().collect();
         found.sort_unstable();
         found.dedup();
         Some(Cow::Owned(found))
@@ -149,7 +148,7 @@ impl Index {
     fn lookers(&self, labels: &LabelSet, of: impl Fn(&Lookers) -> &Vec<u32> + Copy) -> Vec<u32> {
         let mut found = of(&self.anywhere).clone();
         for label in labels.labels() {
-            let under = self.under.get(&Wanted(&label.key, &label.value));
+            let under = self.under.get(&Known(label));
             let lookers = under.and_then(|under| under.lookers.as_deref());
             found.extend(lookers.into_iter().flat_map(of));
         }
@@ -188,37 +187,56 @@ fn take_out(places: &mut Vec<u32>, place: u32) {
     }
 }
 
-impl Key {
-    fn pair(&self) -> (&str, &str) {
-        (&self.0.key, &self.0.value)
-    }
-}
-
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.pair().hash(state);
+        state.write_u64(self.0.hash);
     }
 }
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.pair() == other.pair()
+        self.0.is_like(&other.0)
     }
 }
 
 impl Eq for Key {}
 
-/// A key that is looked up.
-struct Wanted<'a>(&'a str, &'a str);
+/// A label that is looked up.
+struct Known<'a>(&'a Arc<Label>);
+
+impl Hash for Known<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
+
+impl Equivalent<Key> for Known<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.0.is_like(&key.0)
+    }
+}
+
+/// A key and value that are looked up.
+struct Wanted<'a> {
+    key: &'a str,
+    value: &'a str,
+    hash: u64,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(key: &'a str, value: &'a str) -> Self {
+        Self { key, value, hash: Label::hash_of(key, value) }
+    }
+}
 
 impl Hash for Wanted<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.0, self.1).hash(state);
+        state.write_u64(self.hash);
     }
 }
 
 impl Equivalent<Key> for Wanted<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        key.pair() == (self.0, self.1)
+        self.hash == key.0.hash && *self.key == *key.0.key && *self.value == *key.0.value
     }
 }

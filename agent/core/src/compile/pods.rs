@@ -69,7 +69,8 @@ pub(super) enum Addresses {
 pub(super) struct Replaced<'a> {
     pub(super) name: Arc<ObjectName>,
     pub(super) old: Option<Known>,
-    pub(super) new: Option<&'a Known>,
+    /// With where it is now known.
+    pub(super) new: Option<(u32, &'a Known)>,
 }
 
 /// Gives pods their identities, one namespace after the other: what its pods share is made once.
@@ -165,17 +166,15 @@ impl Pods {
         self.claims.reserve(pods, |_| 0);
     }
 
-    /// What is known of a pod.
-    pub(super) fn get(&self, name: &ObjectName) -> Option<&Known> {
-        let is = |place: &u32| placed(&self.all, *place).is_some_and(|pod| *pod.name == *name);
-        let place = self.names.find(self.hasher.hash_one(name), is)?;
-        placed(&self.all, *place).map(|pod| &pod.known)
+    /// What is known of the pod at a place.
+    pub(super) fn get(&self, place: u32) -> Option<&Known> {
+        placed(&self.all, place).map(|pod| &pod.known)
     }
 
     /// The pod that now has this name comes in the place of what was known under it, if anything.
     pub(super) fn put<'a>(
         &mut self,
-        name: &'a ObjectName,
+        name: &'a Arc<ObjectName>,
         pod: &'a Pod,
         naming: &mut Naming<'a>,
         (numbers, members): (&mut Allocator, &mut Members),
@@ -183,7 +182,7 @@ impl Pods {
         let known = naming.name(name, pod, numbers, members);
         let (name, old) = match self.remove(name, members) {
             Some(Replaced { name, old, new: _ }) => (name, old),
-            None => (Arc::new(name.clone()), None),
+            None => (Arc::clone(name), None),
         };
         let Self { all, free, names, claims, hasher } = self;
         let place = put(all, free, Some(Placed { name: Arc::clone(&name), known }));
@@ -194,7 +193,7 @@ impl Pods {
         for (which, (address, _)) in (0..).zip(new.into_iter().flat_map(|new| new.addresses.iter())) {
             claims.insert_unique(hasher.hash_one(address), Claim { place, which }, by_address);
         }
-        Replaced { name, old, new }
+        Replaced { name, old, new: new.map(|new| (place, new)) }
     }
 
     /// The pod of this name goes; `None`: none was known.

@@ -17,7 +17,7 @@ use crate::change::Entries;
 use crate::identity::{LabelSet, Members};
 use crate::policy::resolve::{Applying, ResolvedRule, peer_selectors};
 use crate::policy::tier::level_of;
-use crate::rule::{Dialect, Policy, PortMatch, PortRule, Ports, Rule, Section, Subject};
+use crate::rule::{Dialect, Peers, Policy, PortMatch, PortRule, Ports, Rule, Section, Subject};
 use crate::selector::LabelSelector;
 use crate::state::{PeerSet, RuleName};
 
@@ -29,6 +29,10 @@ pub(super) struct Sections {
     free: Vec<u32>,
     /// Sections whose rules ask all identities for a named port.
     asking_everyone: BTreeSet<u32>,
+    /// Sections whose rules name services.
+    asking_for_services: BTreeSet<u32>,
+    /// Places do not follow the order of the policies any more, as they do after a start.
+    shuffled: bool,
 }
 
 /// One policy with its sections' places.
@@ -85,7 +89,9 @@ impl Sections {
         names: &mut Entries<u32, RuleName>,
     ) -> Vec<u32> {
         let mut numbers = numbers.rules(&policy.id);
-        let id = Arc::clone(&numbers.policy);
+        let id = Arc::clone(&policy.id);
+        let last = self.all.last().and_then(Option::as_ref);
+        self.shuffled |= !self.free.is_empty() || last.is_some_and(|last| last.id >= id);
         let mut number = |path: &str| {
             let (number, path) = numbers.rule(path);
             names.push((number, Some(RuleName { policy: Arc::clone(&id), path })));
@@ -113,6 +119,9 @@ impl Sections {
                 let of_rule = around.selectors_of(&policy.id, rule, place);
                 if of_rule.is_none() || around.dialect == Dialect::Cilium119 {
                     self.note_named_ports(place, rule);
+                }
+                if matches!(rule.peers, Peers::Services(_)) {
+                    self.asking_for_services.insert(place);
                 }
                 rules.push(ResolvedRule {
                     level,
@@ -148,7 +157,7 @@ impl Sections {
         names: &mut Entries<u32, RuleName>,
     ) {
         let Some(InForce { policy, sections }) = self.policies.remove(id) else { return };
-        let mut numbers = numbers.rules(id);
+        let mut numbers = numbers.rules(&policy.id);
         names.extend(policy.rule_paths().iter().map(|path| (numbers.rule(path).0, None)));
         for place in sections {
             let Some(placed) = self.all.get_mut(at(place)).and_then(Option::take) else { continue };
@@ -159,6 +168,7 @@ impl Sections {
                 index.remove_looker(Looker::Section(place), &subject_of(section).anchor());
             }
             self.asking_everyone.remove(&place);
+            self.asking_for_services.remove(&place);
             self.free.push(place);
         }
     }
@@ -176,6 +186,11 @@ impl Sections {
         &self.asking_everyone
     }
 
+    /// Whether the rules of any policy name services.
+    pub(super) fn ask_for_services(&self) -> bool {
+        !self.asking_for_services.is_empty()
+    }
+
     /// The places of the sections that select these labels, in the order of their policies.
     pub(super) fn about(&self, labels: &LabelSet, index: &Index) -> Vec<u32> {
         let mut places = index.sections(labels);
@@ -184,8 +199,10 @@ impl Sections {
                 .and_then(Placed::section)
                 .is_some_and(|section| section.subject.selects(labels))
         });
-        let order = |place: &u32| self.placed(*place).map(|placed| (&placed.id, placed.number));
-        places.sort_by(|a, b| order(a).cmp(&order(b)));
+        if self.shuffled {
+            let order = |place: &u32| self.placed(*place).map(|placed| (&placed.id, placed.number));
+            places.sort_by(|a, b| order(a).cmp(&order(b)));
+        }
         places
     }
 

@@ -17,8 +17,8 @@ use crate::selector::Selector;
 /// Selectors by their places.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selectors {
-    /// Places by selector; an entry knows its place only, the selector stands there.
-    places: HashTable<u32>,
+    /// Places by selector, each with the selector's hash; the selector stands in its place.
+    places: HashTable<(u64, u32)>,
     hasher: DefaultHashBuilder,
     all: Vec<Option<Selected>>,
     free: Vec<u32>,
@@ -42,8 +42,12 @@ impl Selectors {
         section: u32,
         (index, members, dialect): (&mut Index, &Members, Dialect),
     ) -> u32 {
-        let place = match self.place(selector) {
-            Some(place) => place,
+        let hash = self.hasher.hash_one(selector);
+        let is = |(_, place): &(u64, u32)| {
+            self.all.get(at(*place)).and_then(Option::as_ref).is_some_and(|one| one.selector == *selector)
+        };
+        let place = match self.places.find(hash, is) {
+            Some((_, place)) => *place,
             None => {
                 let anchor = selector.anchor();
                 let selects = |member: &Member| is_selected(selector, &member.labels, dialect);
@@ -56,12 +60,7 @@ impl Selectors {
                 let new = Some(Selected { selector: selector.clone(), identities, users: Vec::new() });
                 let place = put(&mut self.all, &mut self.free, new);
                 index.add_looker(Looker::Selector(place), &anchor);
-                let Self { places, all, hasher, .. } = self;
-                let hash = |place: &u32| {
-                    let there = all.get(at(*place)).and_then(Option::as_ref);
-                    there.map_or(0, |selected| hasher.hash_one(&selected.selector))
-                };
-                places.insert_unique(hash(&place), place, hash);
+                self.places.insert_unique(hash, (hash, place), |(hash, _)| *hash);
                 place
             }
         };
@@ -70,14 +69,6 @@ impl Selectors {
             selected.users.push(section);
         }
         place
-    }
-
-    /// The place of a selector.
-    fn place(&self, selector: &Selector) -> Option<u32> {
-        let is = |place: &u32| {
-            self.all.get(at(*place)).and_then(Option::as_ref).is_some_and(|one| one.selector == *selector)
-        };
-        self.places.find(self.hasher.hash_one(selector), is).copied()
     }
 
     /// A rule of a section asks no more.
@@ -90,7 +81,7 @@ impl Selectors {
         if selected.users.is_empty() {
             index.remove_looker(Looker::Selector(place), &selected.selector.anchor());
             let hash = self.hasher.hash_one(&selected.selector);
-            if let Ok(entry) = self.places.find_entry(hash, |other| *other == place) {
+            if let Ok(entry) = self.places.find_entry(hash, |(_, other)| *other == place) {
                 entry.remove();
             }
             *slot = None;

@@ -5,7 +5,9 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
+use core::hash::{BuildHasher, Hash, Hasher};
 
+use foldhash::fast::FixedState;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -79,21 +81,45 @@ pub struct LabelSet {
 }
 
 /// One label; the sets that hold it share it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Label {
     pub(crate) key: Cow<'static, str>,
     source: Source,
     pub(crate) value: Cow<'static, str>,
+    /// Of key and value. Every identity is looked up by all of its labels, which are hashed once this way.
+    pub(crate) hash: u64,
+}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.hash, self.source).hash(state);
+    }
 }
 
 impl Label {
     pub(crate) fn new(source: Source, key: String, value: &str) -> Arc<Self> {
-        Arc::new(Self { key: key.into(), source, value: value.to_string().into() })
+        Self::made(source, key.into(), value.to_string().into())
     }
 
     /// A Kubernetes label whose key is one of the fixed ones.
     pub(crate) fn fixed(key: &'static str, value: impl Into<Cow<'static, str>>) -> Arc<Self> {
-        Arc::new(Self { key: Cow::Borrowed(key), source: Source::K8s, value: value.into() })
+        Self::made(Source::K8s, key.into(), value.into())
+    }
+
+    fn made(source: Source, key: Cow<'static, str>, value: Cow<'static, str>) -> Arc<Self> {
+        let hash = Self::hash_of(&key, &value);
+        Arc::new(Self { key, source, value, hash })
+    }
+
+    /// The same in every process: it goes through the hasher of each table, which has a secret of its own.
+    pub(crate) fn hash_of(key: &str, value: &str) -> u64 {
+        FixedState::default().hash_one((key, value))
+    }
+
+    /// Whether key and value are the same, whatever the source.
+    pub(crate) fn is_like(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, other)
+            || self.hash == other.hash && self.key == other.key && self.value == other.value
     }
 
     fn place(&self) -> (&str, Source) {
@@ -195,7 +221,7 @@ impl LabelSet {
     pub fn texts(&self) -> Vec<String> {
         let mut texts = vec![];
         for label in &*self.labels {
-            let Label { key, source, value } = &**label;
+            let Label { key, source, value, hash: _ } = &**label;
             let word = source.word();
             texts.push(if value.is_empty() {
                 format!("{word}:{key}")

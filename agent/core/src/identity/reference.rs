@@ -30,7 +30,7 @@ enum Reference {
 pub(crate) struct References {
     counts: BTreeMap<Reference, u32>,
     /// Policies that are groups.
-    groups: BTreeMap<PolicyId, Arc<Policy>>,
+    groups: BTreeMap<Arc<PolicyId>, Arc<Policy>>,
     changed: bool,
 }
 

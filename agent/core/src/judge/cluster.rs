@@ -60,7 +60,7 @@ impl Cluster {
             this.nodes.push(Node { state });
         }
         for (name, pod) in world.pods.iter().filter(|(_, pod)| !pod.host_network) {
-            this.addresses.extend(pod.addresses.iter().map(|address| (*address, name.clone())));
+            this.addresses.extend(pod.addresses.iter().map(|address| (*address, (**name).clone())));
         }
         for (name, service) in &world.services {
             this.frontends.extend(service.cluster_ips.iter().map(|address| (*address, name.clone())));

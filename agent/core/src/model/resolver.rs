@@ -178,7 +178,7 @@ impl Model {
             return cluster_name(world, name, record);
         }
         // Every other name the server asks for itself, under the policies of its own pod.
-        let Some(client) = Client::of(world, &Source::Pod(server.clone())) else {
+        let Some(client) = Client::of(world, &Source::Pod((**server).clone())) else {
             return Answer::Silence;
         };
         match self.ask(&client, DNS_AUTHORITY.ip(), name, record).0 {

@@ -1,5 +1,6 @@
 //! One direction of one subject: the rules that apply to it, with their peers found.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -48,23 +49,23 @@ pub(crate) struct DirectionPolicy {
 }
 
 /// The selectors of a rule's peers; `None`: everyone.
-pub(crate) fn peer_selectors(
+pub(crate) fn peer_selectors<'a>(
     policy: &PolicyId,
-    rule: &Rule,
+    rule: &'a Rule,
     world: &World,
     dialect: Dialect,
-) -> Option<Vec<Selector>> {
+) -> Option<Cow<'a, [Selector]>> {
     match &rule.peers {
         Peers::Any => None,
         Peers::Selected(selectors) if selectors.contains(&Selector::Entity(Entity::All)) => None,
         Peers::Selected(selectors) => {
-            let mut selectors = selectors.clone();
+            let mut selectors = Cow::Borrowed(selectors.as_slice());
             if opens_namespace(policy, rule, &selectors, dialect)
                 && let Some(namespace) = &policy.namespace
             {
                 let mut pods = LabelSelector::default();
                 pods.require(LabelSet::NAMESPACE, namespace);
-                selectors.push(Selector::Labels(pods));
+                selectors.to_mut().push(Selector::Labels(pods));
             }
             Some(selectors)
         }
@@ -75,7 +76,7 @@ pub(crate) fn peer_selectors(
                 Effect::Deny | Effect::Pass => Vec::new(),
             };
             // Cilium fails open here: ports without a peer are open to anyone (policy semantics 15 row 11).
-            (!selectors.is_empty() || rule.ports == Ports::Any).then_some(selectors)
+            (!selectors.is_empty() || rule.ports == Ports::Any).then_some(Cow::Owned(selectors))
         }
     }
 }

@@ -311,7 +311,7 @@ fn ids_and_namespaces() {
         namespace: namespace.map(str::to_owned),
         name: name.to_owned(),
     };
-    let of = |yaml: &str| policies(yaml).unwrap().remove(0).id;
+    let of = |yaml: &str| (*policies(yaml).unwrap().remove(0).id).clone();
     assert_eq!(of(&knp("ingress: []")), id("NetworkPolicy", Some("a"), "knp"));
     assert_eq!(of(&ccnp("ingress: [{}]")), id("CiliumClusterwideNetworkPolicy", None, "ccnp"));
     let nameless =

@@ -55,7 +55,7 @@ fn flat<'a>(
             match section.enforcement(direction) {
                 Enforcement::None | Enforcement::Undeclared => continue,
                 Enforcement::DefaultAllow => {}
-                Enforcement::DefaultDeny => because.push(policy.id.clone()),
+                Enforcement::DefaultDeny => because.push((*policy.id).clone()),
             }
             let rules = section.rules.iter().filter(|rule| rule.direction == direction);
             for (place, rule) in rules.enumerate() {
@@ -68,7 +68,7 @@ fn flat<'a>(
                         Tier::Admin { priority } => (priority, Tier::Admin { priority: 0 }),
                         Tier::Baseline { priority } => (priority, Tier::Baseline { priority: 0 }),
                     };
-                    let author = Author::Rule { policy: policy.id.clone(), path: path.to_owned() };
+                    let author = Author::Rule { policy: (*policy.id).clone(), path: path.to_owned() };
                     let place = (priority, if tier == Tier::Normal { 0 } else { place });
                     let inspect = port.and_then(|port| port.inspect.clone());
                     let port = port.map(|port| &port.port);

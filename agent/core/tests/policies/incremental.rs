@@ -8,7 +8,8 @@ use egret_core::compile::{Allocator, Changed, Compiler, compile};
 use egret_core::fqdn::Names;
 use egret_core::rule::{Dialect, Peers, Policy, ServiceMatch, ServiceReference};
 use egret_core::state::{DatapathState, DnsRule, PeerSet, PolicyRows, ProxyRule};
-use egret_core::{Desired, ObjectName};
+use egret_core::world::{Service, ServicePort, TargetPort};
+use egret_core::{Desired, ObjectName, Protocol};
 use egret_shared::{Direction, Identity};
 use proptest::prelude::*;
 
@@ -31,6 +32,10 @@ enum Step {
     NoPod(&'static str),
     /// The namespace's label `team` is another one.
     Team(&'static str),
+    /// A service is another one; it may be new.
+    Service { name: &'static str, address: &'static str, app: Option<&'static str>, ports: Vec<u16> },
+    /// A service goes.
+    NoService(&'static str),
     /// A name is learned for so many seconds, and a second passes.
     Learn(&'static str, &'static str, u32),
     /// Another dialect.
@@ -38,6 +43,7 @@ enum Step {
 }
 
 const NAMES: [&str; 5] = ["a/s", "a/p1", "a/p3", "b/p2", "a/new"];
+const SERVICES: [&str; 3] = ["a/web", "a/self", "b/web"];
 const ADDRESSES: [&str; 4] = ["10.0.1.10", "10.0.1.11", "10.0.1.40", "203.0.113.5"];
 
 fn step() -> impl Strategy<Value = Step> {
@@ -48,6 +54,12 @@ fn step() -> impl Strategy<Value = Step> {
         prop::sample::select(ADDRESSES.to_vec()),
         prop::sample::select(vec![8080, 80]),
         any::<bool>(),
+    );
+    let service = (
+        prop::sample::select(SERVICES.to_vec()),
+        prop::sample::select(vec!["10.96.0.20", "10.96.0.30", "fd00::30"]),
+        prop::option::of(prop::sample::select(vec!["s", "x", "y"])),
+        prop::collection::vec(prop::sample::select(vec![80, 8000]), 0..3),
     );
     let learned = prop::sample::select(vec![
         ("a.com", "198.51.100.2"),
@@ -62,6 +74,9 @@ fn step() -> impl Strategy<Value = Step> {
         5 => pod.prop_map(|(name, app, address, port, is_local)| Step::Pod { name, app, address, port, is_local }),
         3 => prop::sample::select(NAMES.to_vec()).prop_map(Step::NoPod),
         1 => prop::sample::select(vec!["red", "blue"]).prop_map(Step::Team),
+        3 => service
+            .prop_map(|(name, address, app, ports)| Step::Service { name, address, app, ports }),
+        1 => prop::sample::select(SERVICES.to_vec()).prop_map(Step::NoService),
         4 => (learned, 1..4_u32).prop_map(|((name, address), ttl)| Step::Learn(name, address, ttl)),
         1 => prop::sample::select(Dialect::ALL.to_vec()).prop_map(Step::Dialect),
     ]
@@ -102,12 +117,29 @@ impl Now {
                 pod.addresses = vec![ip(address)];
                 pod.serves[0].port = *port;
                 pod.node = if *is_local { NODE } else { "node-2" }.to_owned();
-                world.pods.insert(ObjectName::parse(name), pod);
+                world.pods.insert(ObjectName::parse(name).into(), pod);
             }
             Step::NoPod(name) => drop(world.pods.remove(&ObjectName::parse(name))),
             Step::Team(team) => {
                 world.namespaces.get_mut("a").unwrap().insert("team".to_owned(), (*team).to_owned());
             }
+            Step::Service { name, address, app, ports } => {
+                let ports = ports.iter().map(|port| ServicePort {
+                    name: None,
+                    port: *port,
+                    protocol: Protocol::Tcp,
+                    target: TargetPort::Number(8080),
+                });
+                let service = Service {
+                    selector: app.map(|app| [("app".to_owned(), app.to_owned())].into()),
+                    endpoints: vec![ip("192.0.2.9")],
+                    cluster_ips: vec![ip(address)],
+                    ports: ports.collect(),
+                    ..Service::default()
+                };
+                world.services.insert(ObjectName::parse(name), service);
+            }
+            Step::NoService(name) => drop(world.services.remove(&ObjectName::parse(name))),
             Step::Learn(name, address, ttl) => {
                 addresses.extend(self.names.learn(name, &[ip(address)], *ttl, self.seconds * 1_000_000_000));
                 self.seconds += 1;
@@ -259,7 +291,7 @@ fn services_follow_their_pods() {
 fn who_decides_does_not_depend_on_who_came_first() {
     let named = |name: &str| {
         let mut policy = crate::generate::allowing(Peers::Any);
-        policy.id.name = name.to_owned();
+        Arc::make_mut(&mut policy.id).name = name.to_owned();
         Step::Policy(policy)
     };
     for dialect in Dialect::ALL {

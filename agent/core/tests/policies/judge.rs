@@ -262,15 +262,15 @@ proptest! {
             for to in pods.iter().filter(|to| *to != from) {
                 for (port, protocol) in [(80, Protocol::Tcp), (85, Protocol::Tcp), (53, Protocol::Udp)] {
                     let request = Request::Connect {
-                        to: Peer::Pod((*to).clone()),
+                        to: Peer::Pod((***to).clone()),
                         port: Port::Number(port),
                         protocol,
                         http: Http::default(),
                     };
-                    let seen = model.probe(&Probe { from: Source::Pod((*from).clone()), request });
+                    let seen = model.probe(&Probe { from: Source::Pod((***from).clone()), request });
                     let question = Question {
-                        from: Party::Pod((*from).clone()),
-                        to: Party::Pod((*to).clone()),
+                        from: Party::Pod((***from).clone()),
+                        to: Party::Pod((***to).clone()),
                         protocol,
                         port,
                         layer7: None,

@@ -69,7 +69,7 @@ pub(crate) fn world() -> World {
         ("b/host", host),
         ("kube-system/kube-dns-0", dns),
     ];
-    world.pods = pods.into_iter().map(|(name, pod)| (ObjectName::parse(name), pod)).collect();
+    world.pods = pods.into_iter().map(|(name, pod)| (ObjectName::parse(name).into(), pod)).collect();
 
     let service = |selector: &[(&str, &str)], address: &str, port: u16, protocol, target| Service {
         labels: labels(selector),

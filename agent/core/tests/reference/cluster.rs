@@ -103,7 +103,7 @@ impl Cluster {
                 serves: named.into_iter().chain([serve(None, 80, Protocol::Tcp)]).collect(),
                 ..Pod::default()
             };
-            world.pods.insert(ObjectName::parse(name), pod);
+            world.pods.insert(ObjectName::parse(name).into(), pod);
         }
         let labels = |kind: &str| Labels::from([("kind".to_owned(), kind.to_owned())]);
         let selecting = Service {

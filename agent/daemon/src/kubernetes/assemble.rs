@@ -80,7 +80,7 @@ pub fn assemble(node: &str, parts: &[(Kind, Vec<Arc<Part>>)]) -> Assembled {
     for (name, service) in &mut world.services {
         connect(service, slices.get(name).map(Vec::as_slice).unwrap_or_default());
     }
-    let dialect = Dialect::of_kinds(policies.keys().map(|id: &PolicyId| id.kind.as_str()));
+    let dialect = Dialect::of_kinds(policies.keys().map(|id: &Arc<PolicyId>| id.kind.as_str()));
     assembled.snapshot.desired = Desired { world, policies, dialect };
     assembled
 }
@@ -112,7 +112,7 @@ fn place_pods(
         if is_local {
             local.insert(name.clone(), LocalPod { uid: (*uid).to_owned(), is_leaving: part.is_leaving });
         }
-        world.pods.insert(name.clone(), pod);
+        world.pods.insert(name.clone().into(), pod);
     }
 }
 

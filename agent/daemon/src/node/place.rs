@@ -68,7 +68,7 @@ pub fn place(
             // Whatever its network is, this node's datapath does not see it.
             pod.node.clear();
             if local.get(name).is_some_and(|local| !local.is_leaving) {
-                placed.unmanaged.push(name.clone());
+                placed.unmanaged.push((**name).clone());
             }
         }
     }
@@ -108,7 +108,7 @@ mod tests {
             ("stale", pod("there", "10.0.0.2")),
         ];
         let mut world = World {
-            pods: pods.into_iter().map(|(text, pod)| (name(text), pod)).collect(),
+            pods: pods.into_iter().map(|(text, pod)| (name(text).into(), pod)).collect(),
             ..World::default()
         };
         let local = ["linked", "named", "unmanaged", "leaving", "starting", "ended"].map(|text| {

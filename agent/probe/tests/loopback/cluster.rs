@@ -21,7 +21,7 @@ fn mk_world() -> World {
         .services
         .insert(ObjectName::new("x", "db"), Service { selector: Some(labels.clone()), ..Service::default() });
     world.pods.insert(
-        ObjectName::new("x", "db-0"),
+        ObjectName::new("x", "db-0").into(),
         world::Pod { labels, addresses: vec![address("10.0.1.9")], ..world::Pod::default() },
     );
     let mut name = |name: &str, addresses: Vec<IpAddr>, cname: Option<&str>| {

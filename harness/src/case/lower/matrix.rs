@@ -135,7 +135,8 @@ fn left_out(
 ) {
     let namespaces: BTreeSet<_> =
         seen.iter().flat_map(|(from, to)| [&from.namespace, &to.namespace]).cloned().collect();
-    let pods: Vec<_> = around.world.pods.keys().filter(|pod| namespaces.contains(&pod.namespace)).collect();
+    let pods = around.world.pods.keys().map(|pod| &**pod);
+    let pods: Vec<&ObjectName> = pods.filter(|pod| namespaces.contains(&pod.namespace)).collect();
     let expect = match file.default {
         None => None,
         Some(DefaultWord::Ok) => expect_of("."),

@@ -137,8 +137,9 @@ pub(super) fn find(text: &str, policies: &Policies) -> Option<PolicyId> {
 }
 
 /// The policies in force, as the engine understands them.
-pub(super) fn understood(policies: &Policies) -> BTreeMap<PolicyId, Arc<Policy>> {
-    policies.iter().filter_map(|(id, applied)| Some((id.clone(), applied.policy.clone()?))).collect()
+pub(super) fn understood(policies: &Policies) -> BTreeMap<Arc<PolicyId>, Arc<Policy>> {
+    let understood = policies.values().filter_map(|applied| applied.policy.clone());
+    understood.map(|policy| (Arc::clone(&policy.id), policy)).collect()
 }
 
 /// Where the rules of the policies in force stand.

@@ -102,7 +102,7 @@ fn wild(name: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<Vec<
         Some(namespace) => pod.namespace == namespace,
         None => pod.namespace != SYSTEM,
     };
-    let pods: Vec<_> = world.pods.keys().filter(is_meant).cloned().collect();
+    let pods: Vec<_> = world.pods.keys().map(|pod| &**pod).filter(is_meant).cloned().collect();
     if pods.is_empty() {
         problems.add(Diagnostic::error(format!("`{text}` is no pod at all")).at(name.location()));
     }
@@ -113,7 +113,7 @@ fn wild(name: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<Vec<
 pub(super) fn pod(name: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<ObjectName> {
     let pod = ObjectName::parse(name.text());
     problems.expect(world.pods.contains_key(&pod).then(|| pod.clone()), || {
-        let pods: Vec<_> = world.pods.keys().map(short).collect();
+        let pods: Vec<_> = world.pods.keys().map(|pod| short(pod)).collect();
         Diagnostic::error(format!("there is no pod `{}`", name.text()))
             .at(name.location())
             .nearest(name.text(), &pods)

@@ -76,7 +76,7 @@ impl Worldly {
             if self.world.pods.contains_key(name) {
                 problems.add(already(name, &part.location()));
             } else if let Some(pod) = self.pod(name, part, fixed, problems) {
-                self.world.pods.insert(name.clone(), pod);
+                self.world.pods.insert(name.clone().into(), pod);
             }
         }
         for (name, part) in &parts.services {

@@ -35,7 +35,8 @@ fn world() -> World {
             ("y".to_owned(), BTreeMap::new()),
         ]
         .into(),
-        pods: [(ObjectName::new("x", "a"), pod("a")), (ObjectName::new("y", "b"), pod("b"))].into(),
+        pods: [(ObjectName::new("x", "a").into(), pod("a")), (ObjectName::new("y", "b").into(), pod("b"))]
+            .into(),
         ..World::default()
     }
 }

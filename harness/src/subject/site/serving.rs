@@ -102,7 +102,7 @@ fn menus(world: &World) -> BTreeMap<Owner, Menu> {
         let each =
             |serve: &Serve| pod.addresses.iter().map(|address| (*address, serve.clone())).collect::<Vec<_>>();
         let at = pod.serves.iter().flat_map(each).collect();
-        (Owner::Pod(name.clone()), Menu { identity: name.to_string(), at, place: pod.node.clone() })
+        (Owner::Pod((**name).clone()), Menu { identity: name.to_string(), at, place: pod.node.clone() })
     });
     std::iter::once((Owner::Authority, authority)).chain(hosts).chain(pods).collect()
 }

@@ -108,7 +108,7 @@ impl Topology {
             let Some(place) = self.nodes.get_mut(&slot) else { continue };
             place.renumber(node)?;
             let pods = world.pods.iter().filter(|(_, pod)| pod.node == *name && !pod.host_network);
-            place.reconcile_pods(pods.filter_map(|(pod, spec)| Some((pod, *spec.addresses.first()?))))?;
+            place.reconcile_pods(pods.filter_map(|(pod, spec)| Some((&**pod, *spec.addresses.first()?))))?;
         }
         match &mut self.internet {
             Some(internet) => internet.reconcile(world),
