@@ -2,6 +2,10 @@
 
 use serde_json::{Value, json};
 
+/// kubeadm keeps pods off a control plane, and kind lets them back onto the only node alone: with this, onto the first of
+/// several too, so that a case finds as many nodes as were asked for.
+const NO_TAINTS: &str = "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n";
+
 /// Address families of a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
@@ -33,9 +37,12 @@ impl Shape {
             Family::V6 => "ipv6",
             Family::Dual => "dual",
         };
-        let nodes: Vec<Value> = (0..self.nodes.max(1))
-            .map(|index| json!({ "role": if index == 0 { "control-plane" } else { "worker" } }))
-            .collect();
+        let first = match self.nodes {
+            0 | 1 => json!({ "role": "control-plane" }),
+            2.. => json!({ "role": "control-plane", "kubeadmConfigPatches": [NO_TAINTS] }),
+        };
+        let workers = (1..self.nodes).map(|_| json!({ "role": "worker" }));
+        let nodes: Vec<Value> = std::iter::once(first).chain(workers).collect();
         let config = json!({
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",
@@ -71,6 +78,7 @@ mod tests {
         let made: Value = serde_json::from_str(&shape.config("x")).unwrap();
         assert_eq!(made["networking"]["ipFamily"], "dual");
         assert_eq!(made["networking"]["kubeProxyMode"], "none");
-        assert_eq!(made["nodes"].as_array().unwrap().len(), 1);
+        // kind itself lets pods onto the only node, and fails when it may already.
+        assert_eq!(made["nodes"], json!([{ "role": "control-plane" }]));
     }
 }
