@@ -24,6 +24,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use crate::netns::Netns;
 
+pub mod nat;
+mod netfilter;
 mod node;
 pub mod view;
 

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod alias;
 pub mod link;
+mod masquerade;
 pub mod place;
 mod routes;
 
@@ -28,6 +29,7 @@ use crate::netns::Netns;
 use address::Cursor;
 use alias::{Owner, PodKey};
 use link::Attachment;
+use masquerade::Masquerade;
 use place::{LocalPod, Placed, place};
 
 /// Routing table in which every address is the node's own, for proxied packets.
@@ -53,6 +55,8 @@ pub struct Node {
     placed: Placed,
     /// Links whose programs are still those of an earlier agent.
     adopted: Vec<Attachment>,
+    /// The way of pods to the world outside.
+    masquerade: Masquerade,
 }
 
 /// Why a pod gets no link.
@@ -114,6 +118,7 @@ impl Node {
             snapshot: None,
             placed: Placed::default(),
             adopted,
+            masquerade: Masquerade::default(),
         })
     }
 
@@ -135,6 +140,7 @@ impl Node {
     /// # Errors
     /// When the kernel refuses a link, a route or a map's row.
     pub fn bring(&mut self, snapshot: Snapshot) -> Result<u64, AgentError> {
+        self.masquerade.reconcile(&self.netns, &self.name, &snapshot.desired.world.nodes);
         self.snapshot = Some(snapshot);
         self.settle()
     }
@@ -218,6 +224,12 @@ impl Node {
     pub fn remove(&mut self, attachment: &Attachment) -> Result<(), AgentError> {
         link::delete(&self.netns, &attachment.link).map_err(AgentError::system("delete a pod's link"))?;
         self.settle().map(|_revision| ())
+    }
+
+    /// Why pods do not reach addresses outside the cluster; `None`: they do, with the node's address.
+    #[must_use]
+    pub fn masquerade_problem(&self) -> Option<&str> {
+        self.masquerade.problem()
     }
 
     fn finish(&mut self, attachment: &Attachment, pod: &Netns) -> Result<(), AgentError> {

@@ -24,7 +24,7 @@ use super::api;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Address of the node.
-const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
+pub(crate) const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
 
 /// Address of a host outside the cluster.
 pub(crate) const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
@@ -63,6 +63,7 @@ impl Machine {
         Batch::new()
             .up(3)
             .address(3, OUTSIDE)
+            .route((NODE, 32), Hop::Link(3), None)
             .route((IpAddr::from([10, 244, 0, 0]), 16), Hop::Via(NODE, 3), None)
             .neighbour(3, NODE, end("eth0", 2).mac)
             .send(&outside)?;

@@ -97,6 +97,9 @@ impl Daemon {
                 Ok(revision) => {
                     if in_force.snapshot.is_none() {
                         super::log(&format!("revision {revision} is in force"));
+                        if let Some(problem) = node.masquerade_problem() {
+                            super::log(&format!("the world outside: {problem}"));
+                        }
                     }
                     in_force.snapshot = Some(snapshot);
                     in_force.problem = None;
@@ -231,6 +234,8 @@ impl Daemon {
             .iter()
             .filter_map(|(kind, health)| Some((kind.word().to_owned(), health.problem.clone()?)));
         let problem = in_force.problem.clone().map(|problem| ("this node".to_owned(), problem));
+        let outside =
+            node.masquerade_problem().map(|problem| ("the world outside".to_owned(), problem.to_owned()));
         Status {
             node: node.name().to_owned(),
             revision: node.revision(),
@@ -239,7 +244,7 @@ impl Daemon {
             pods: node.placed().interfaces.len(),
             unmanaged: node.placed().unmanaged.clone(),
             absent: absent.map(|(kind, _)| kind.word().to_owned()).collect(),
-            failing: failing.chain(problem).collect(),
+            failing: failing.chain(problem).chain(outside).collect(),
             lost: self.lost.get(),
         }
     }

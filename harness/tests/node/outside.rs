@@ -1,0 +1,51 @@
+//! What hosts see of pods that talk to them: outside the cluster the node's address, inside the pod's own.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use egret_agent::Netns;
+use egret_agent::netlink::{Batch, Hop};
+use libtest_mimic::Failed;
+
+use super::machine::{Machine, NODE, OUTSIDE};
+
+/// How long a connection may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The address of the other node, which the machine's outside has too.
+const OTHER_NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
+
+/// Connects from one namespace to an address in another: the server's word comes back, and who it has seen.
+fn seen(from: &Netns, at: &Netns, to: SocketAddr) -> Result<IpAddr, Failed> {
+    let listener = at.enter(|| TcpListener::bind(to))?;
+    let server = std::thread::spawn(move || -> std::io::Result<IpAddr> {
+        let (mut stream, peer) = listener.accept()?;
+        stream.write_all(b"hello")?;
+        Ok(peer.ip())
+    });
+    let mut stream = from.enter(|| TcpStream::connect_timeout(&to, PATIENCE))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut word = [0; 5];
+    stream.read_exact(&mut word)?;
+    assert_eq!(&word, b"hello");
+    Ok(server.join().map_err(|_panic| "the server failed")??)
+}
+
+pub(crate) fn masqueraded() -> Result<(), Failed> {
+    let mut machine = Machine::new(&[])?;
+    Batch::new().address(3, OTHER_NODE).send(&machine.outside)?;
+    machine.start()?;
+    let (pod, address) = machine.add(0)?;
+    let outside = SocketAddr::new(OUTSIDE, 80);
+    assert_eq!(seen(&pod, &machine.outside, outside)?, NODE, "{}", machine.log());
+    Batch::new().route((OTHER_NODE, 32), Hop::Link(2), Some(NODE)).send(&machine.netns)?;
+    assert_eq!(seen(&pod, &machine.outside, SocketAddr::new(OTHER_NODE, 80))?, address);
+    // Who comes from outside keeps the address as well.
+    assert_eq!(seen(&machine.outside, &pod, SocketAddr::new(address, 80))?, OUTSIDE);
+    // The next agent has nothing to change, and one does not put a second rule beside the first.
+    machine.kill_agent()?;
+    assert_eq!(seen(&pod, &machine.outside, outside)?, NODE);
+    machine.start()?;
+    assert_eq!(seen(&pod, &machine.outside, outside)?, NODE);
+    Ok(())
+}
