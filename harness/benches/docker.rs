@@ -25,7 +25,7 @@ fn lab(options: LabOptions) -> Lab {
 }
 
 fn containers(options: LabOptions) -> Docker {
-    Docker::new(options).expect("the engine runs containers")
+    Docker::new(options, None).expect("the engine runs containers")
 }
 
 fn step(subject: &mut dyn Subject, case: &Case) {
@@ -46,7 +46,7 @@ fn beside_the_lab(criterion: &mut Criterion) {
         return;
     }
     let case = two_nodes();
-    docker::make_image().expect("the engine takes the image");
+    docker::make_image(None).expect("the engine takes the image");
     let mut group = criterion.benchmark_group("nine pods on two nodes");
     group.sample_size(10);
     group.bench_function("ready, docker", |b| {

@@ -18,6 +18,7 @@ pub use lab::{Lab, LabOptions};
 pub use model::Model;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use egret_core::flow::Flow;
@@ -145,18 +146,19 @@ pub struct Chosen {
     pub note: Option<String>,
 }
 
-/// Makes the subject ready.
+/// Makes the subject ready. `image_binary` names the static program that the docker subject's containers run.
 ///
 /// # Errors
 /// The lab was asked for by name and this machine cannot run it. `auto` falls back on the model instead.
 pub fn choose(
     kind: SubjectKind,
     options: LabOptions,
+    image_binary: Option<&Path>,
     cluster: &ClusterOptions,
 ) -> Result<Chosen, SubjectError> {
     let model = |note| Chosen { subject: Model::boxed(), is_model: true, note };
     let lab = |lab| Chosen { subject: Box::new(lab), is_model: false, note: None };
-    let docker = |note| Ok(Chosen { subject: docker_subject(options)?, is_model: false, note });
+    let docker = |note| Ok(Chosen { subject: docker_subject(options, image_binary)?, is_model: false, note });
     match kind {
         SubjectKind::Model => Ok(model(None)),
         SubjectKind::Lab => Lab::new(options).map(lab),
@@ -194,12 +196,12 @@ fn in_cluster(kind: SubjectKind, _options: &ClusterOptions) -> Result<Chosen, Su
 }
 
 #[cfg(feature = "docker")]
-fn docker_subject(options: LabOptions) -> Result<Box<dyn Subject>, SubjectError> {
-    Ok(Box::new(Docker::new(options)?))
+fn docker_subject(options: LabOptions, binary: Option<&Path>) -> Result<Box<dyn Subject>, SubjectError> {
+    Ok(Box::new(Docker::new(options, binary)?))
 }
 
 #[cfg(not(feature = "docker"))]
-fn docker_subject(_: LabOptions) -> Result<Box<dyn Subject>, SubjectError> {
+fn docker_subject(_: LabOptions, _: Option<&Path>) -> Result<Box<dyn Subject>, SubjectError> {
     Err(SubjectError::Environment {
         subject: "docker",
         problem: "this egret was built without it".into(),

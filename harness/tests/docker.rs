@@ -3,17 +3,21 @@
 //! Needs an engine and a static binary in EGRET_IMAGE_BINARY (`cargo xtask static`). Elsewhere every trial is
 //! reported as ignored.
 
-use std::process::{Command, Output, Stdio};
+#[path = "runs/program.rs"]
+mod program;
+
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use program::Moments;
 
 /// How often a run is killed.
 const KILLS: u64 = 20;
-/// Moments of the kill are drawn from this many milliseconds: a whole run, from network to verdict.
-const LONGEST: u64 = 3000;
+/// Moments of the kill are drawn from this: a whole run, from network to verdict.
+const LONGEST: Duration = Duration::from_secs(3);
 /// How long the engine may take to remove a container whose stream has closed.
 const REMOVED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -45,15 +49,7 @@ fn main() -> std::process::ExitCode {
 
 /// The binary that is in the image too.
 fn egret(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("EGRET_IMAGE_BINARY").unwrap_or_default());
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a folder");
-    command
-        .current_dir(root)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+    program::egret(std::env::var_os("EGRET_IMAGE_BINARY").unwrap_or_default(), arguments)
 }
 
 fn text(output: &Output) -> String {
@@ -112,14 +108,11 @@ fn signalled(signal: Signal, moment: Duration) -> Result<Option<Output>, Failed>
 
 fn killed() -> Result<(), Failed> {
     none(|| containers(true))?;
-    // A linear congruential generator: other moments in every run of the test, the seed in its output.
-    let seed = u64::from(std::process::id());
-    let mut state = seed;
+    let mut moments = Moments::new();
+    let seed = moments.seed;
     let mut cut_short = 0;
     for _ in 0..KILLS {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = Duration::from_millis((state >> 33) % LONGEST);
-        cut_short += u64::from(signalled(Signal::SIGKILL, moment)?.is_some());
+        cut_short += u64::from(signalled(Signal::SIGKILL, moments.draw(LONGEST))?.is_some());
     }
     if cut_short < KILLS / 4 {
         return Err(format!("only {cut_short} of {KILLS} runs were cut short (seed {seed})").into());

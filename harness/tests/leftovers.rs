@@ -2,22 +2,26 @@
 //!
 //! Needs root. Elsewhere every trial is reported as ignored.
 
+#[path = "runs/program.rs"]
+mod program;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use program::Moments;
 
 /// How often a run is killed.
 const KILLS: u64 = 100;
 /// A whole run of the tutorial takes less than this; moments are drawn from it.
-const LONGEST: u64 = 200;
+const LONGEST: Duration = Duration::from_millis(200);
 /// How long the kernel may take to free what a process held: it does so behind its back, without an event.
 const FREED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -37,15 +41,7 @@ fn main() -> std::process::ExitCode {
 }
 
 fn egret(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_egret"));
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a folder");
-    command
-        .current_dir(root)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+    program::egret(env!("CARGO_BIN_EXE_egret"), arguments)
 }
 
 /// Everything on the machine that a run could leave, by name.
@@ -108,13 +104,11 @@ fn until(child: &mut Child, moment: Duration) -> Result<Option<ExitStatus>, Fail
 
 fn killed() -> Result<(), Failed> {
     let before = machine();
-    // A linear congruential generator: other moments in every run of the test, the seed in its output.
-    let seed = u64::from(std::process::id());
-    let mut state = seed;
+    let mut moments = Moments::new();
+    let seed = moments.seed;
     let mut cut_short = 0;
     for round in 0..KILLS {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = Duration::from_micros((state >> 33) % (LONGEST * 1000));
+        let moment = moments.draw(LONGEST);
         let signal = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT][(round % 3) as usize];
         let mut child = egret(&["test", "tutorial", "--subject", "lab"]).spawn()?;
         if until(&mut child, moment)?.is_none() {

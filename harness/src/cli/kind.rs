@@ -50,7 +50,7 @@ pub(super) struct Up {
     /// Leave kube-proxy out
     #[arg(long)]
     no_kube_proxy: bool,
-    /// Static program for the image; this one, or the one that EGRET_IMAGE_BINARY names, without
+    /// Static program for the image; the one that EGRET_IMAGE_BINARY names, or this one, without
     #[arg(long, value_name = "PATH")]
     image_binary: Option<PathBuf>,
     /// Restart pods that were there before the agents, and that a controller makes again

@@ -56,6 +56,9 @@ pub(super) struct Arguments {
     /// Subjects kind and cluster: image of the pods; it has to be on the nodes
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
+    /// Subject docker: static program for the image; the one that EGRET_IMAGE_BINARY names, or this one, without
+    #[arg(long, value_name = "PATH")]
+    image_binary: Option<PathBuf>,
     /// Whose reading of the policies holds, whatever the cases say
     #[arg(long, value_enum)]
     dialect: Option<DialectWord>,
@@ -73,7 +76,8 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Error> {
         image: arguments.image,
         patient,
     };
-    let chosen = subject::choose(arguments.subject, LabOptions { patient }, &cluster)?;
+    let binary = arguments.image_binary.as_deref();
+    let chosen = subject::choose(arguments.subject, LabOptions { patient }, binary, &cluster)?;
     let options = Options {
         require: arguments.require.into_iter().collect::<BTreeSet<_>>(),
         known: match &arguments.known {

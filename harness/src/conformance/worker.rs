@@ -102,7 +102,7 @@ impl Plan {
     }
 
     fn suite(&self) -> Result<Suite, String> {
-        let chosen = subject::choose(self.kind, LabOptions::default(), &ClusterOptions::default())
+        let chosen = subject::choose(self.kind, LabOptions::default(), None, &ClusterOptions::default())
             .map_err(|error| error.to_string())?;
         let known = known::read(&self.folder, chosen.subject.name())
             .map_err(|problems| render_all(&problems, Style::Plain))?;

@@ -23,6 +23,7 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use egret_core::World;
@@ -63,14 +64,15 @@ fn runtime() -> Result<Runtime, SubjectError> {
         .map_err(failed::<io::Error>("start the subject"))
 }
 
-/// Gives the engine the image, unless it has it.
+/// Gives the engine the image of a static binary, unless it has it: of the one that is named, else of the one that
+/// the environment names, else of this one.
 ///
 /// # Errors
 /// The engine is not there or refuses, or there is no static binary.
-pub fn make_image() -> Result<Image, SubjectError> {
+pub fn make_image(binary: Option<&Path>) -> Result<Image, SubjectError> {
     Ok(runtime()?.block_on(async {
         let engine = engine::Engine::connect().await?;
-        image::ensure(&engine, &Binary::find(None)?).await
+        image::ensure(&engine, &Binary::find(binary)?).await
     })?)
 }
 
@@ -89,13 +91,13 @@ impl Docker {
     /// What the subject can do: what the lab can.
     pub const CAPABILITIES: [Capability; 9] = super::Lab::CAPABILITIES;
 
-    /// Containers for the Internet and the first node.
+    /// Containers for the Internet and the first node; `binary` is the image's content, as for [`make_image`].
     ///
     /// # Errors
     /// [`SubjectError::Environment`] when the engine is not there or cannot do it.
-    pub fn new(options: LabOptions) -> Result<Self, SubjectError> {
+    pub fn new(options: LabOptions, binary: Option<&Path>) -> Result<Self, SubjectError> {
         let runtime = runtime()?;
-        let fleet = runtime.block_on(Fleet::launch(NODES))?;
+        let fleet = runtime.block_on(Fleet::launch(NODES, binary))?;
         Ok(Self { fleet, world: World::default(), flows: Vec::new(), options, runtime })
     }
 

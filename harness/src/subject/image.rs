@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// Names another program than the running one, which an ordinary build does not make static.
+/// The flag that names another program than the running one, which an ordinary build does not make static.
+pub(super) const FLAG: &str = "--image-binary";
+/// The variable that names it where the flag does not.
 pub(super) const BINARY: &str = "EGRET_IMAGE_BINARY";
 /// Name of the image without its tag.
 pub(super) const REPOSITORY: &str = "egret";
@@ -22,26 +24,34 @@ pub(super) struct Binary {
 
 /// A program that cannot be all that an image holds.
 #[derive(Debug, thiserror::Error)]
-#[error("`{path}` cannot be the image's one file: {problem}")]
+#[error("`{path}`{by} cannot be the image's one file: {problem}", by = named(*.named_by))]
 pub struct Unusable {
     path: PathBuf,
+    /// Who named it; nobody names the running program.
+    named_by: Option<&'static str>,
     problem: String,
 }
 
+fn named(named_by: Option<&str>) -> String {
+    named_by.map(|by| format!(", which {by} names,")).unwrap_or_default()
+}
+
 impl Binary {
-    /// The program that is named, or that the environment names, or the running one.
+    /// The program that the flag names, or that the environment names, or the running one.
     ///
     /// # Errors
     /// It cannot be read, or cannot run alone.
     pub(super) fn find(named: Option<&Path>) -> Result<Self, Unusable> {
-        let path = named.map(Path::to_path_buf).or_else(|| std::env::var_os(BINARY).map(PathBuf::from));
-        let path = path.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+        let flag = named.map(|path| (path.to_path_buf(), FLAG));
+        let given = flag.or_else(|| std::env::var_os(BINARY).map(|path| (PathBuf::from(path), BINARY)));
+        let named_by = given.as_ref().map(|(_, by)| *by);
+        let file = given.map_or_else(|| PathBuf::from("/proc/self/exe"), |(path, _)| path);
         // The link is of use only to this process; people know the file behind it.
-        let named = fs::read_link(&path).unwrap_or_else(|_| path.clone());
-        let unusable = |problem: String| Unusable { path: named.clone(), problem };
-        let content = fs::read(&path).map_err(|error| unusable(error.to_string()))?;
+        let path = fs::read_link(&file).ok().filter(|_| named_by.is_none()).unwrap_or_else(|| file.clone());
+        let unusable = |problem: String| Unusable { path: path.clone(), named_by, problem };
+        let content = fs::read(&file).map_err(|error| unusable(error.to_string()))?;
         stands_alone(&content).map_err(|problem| unusable(problem.to_owned()))?;
-        Ok(Self { path: named, content })
+        Ok(Self { path, content })
     }
 
     /// The image's tag: it is the content.
@@ -142,6 +152,13 @@ mod tests {
     #[case::empty(Vec::new(), Err("it is no 64-bit Linux program"))]
     fn what_stands_alone(#[case] content: Vec<u8>, #[case] expected: Result<(), &str>) {
         assert_eq!(stands_alone(&content), expected);
+    }
+
+    #[test]
+    fn who_named_a_program_is_said_with_what_is_wrong_with_it() {
+        let error = Binary::find(Some(Path::new("/etc/hostname"))).err().map(|error| error.to_string());
+        let expected = "`/etc/hostname`, which --image-binary names, cannot be the image's one file: it is no 64-bit Linux program";
+        assert_eq!(error.as_deref(), Some(expected));
     }
 
     #[test]

@@ -95,7 +95,8 @@ impl DockerError {
             Self::TooOld { .. } => "install Docker 20.10 or newer",
             Self::Refused { problem, .. } => return refusal(problem).to_owned(),
             Self::Binary(_) => {
-                "build a static one with `cargo xtask static` and name it in EGRET_IMAGE_BINARY"
+                "build a static one with `cargo xtask static` and name it with --image-binary or in \
+                 EGRET_IMAGE_BINARY"
             }
             Self::Layer(_) => "free some memory",
             Self::Ended { said, .. } => return refusal(said).to_owned(),

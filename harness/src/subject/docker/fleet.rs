@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -64,9 +65,9 @@ impl Fleet {
     ///
     /// # Errors
     /// The engine is not there or refuses, or a container cannot do what it is for.
-    pub(super) async fn launch(nodes: usize) -> Result<Self, SubjectError> {
+    pub(super) async fn launch(nodes: usize, binary: Option<&Path>) -> Result<Self, SubjectError> {
         let engine = Engine::connect().await?;
-        let binary = Binary::find(None).map_err(DockerError::from)?;
+        let binary = Binary::find(binary).map_err(DockerError::from)?;
         let (info, image) = tokio::try_join!(engine.info(), image::ensure(&engine, &binary))?;
         if let Some(confined) = machine::confined(&info) {
             return Err(confined.into());

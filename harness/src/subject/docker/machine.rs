@@ -45,7 +45,7 @@ pub fn checks() -> Vec<Check> {
         .map(|binary| format!("its one file is {}", binary.path.display()));
     let mut checks = vec![engine, named("docker image", image)];
     if checks.iter().all(|check| check.state == CheckState::Ok) {
-        checks.push(match Docker::new(LabOptions::default()) {
+        checks.push(match Docker::new(LabOptions::default(), None) {
             Ok(_) => Check {
                 name: "docker".into(),
                 state: CheckState::Ok,
