@@ -180,6 +180,16 @@ pub enum StepEvent {
         /// Whether it comes up.
         up: bool,
     },
+    /// A node stops, with its pods and its agent; its connections and learned names are gone.
+    Stop {
+        /// The node, which runs.
+        node: String,
+    },
+    /// A stopped node starts: its agent and its pods are back under the step's policies, and its link is up.
+    Start {
+        /// The node, which is stopped.
+        node: String,
+    },
     /// Agents end and start again, with the step's policies; what they leave on their nodes is taken over.
     Restart {
         /// The agent's node; `None`: the agents of all.

@@ -35,6 +35,8 @@ pub struct Model {
     now: u64,
     /// Nodes whose link to all others and to the Internet is down.
     cut: BTreeSet<String>,
+    /// Nodes that do not run: there is nothing of them in `nodes`.
+    stopped: BTreeSet<String>,
     /// Connections opened so far: each gets a port of its own.
     opened: u16,
 }
@@ -52,7 +54,7 @@ impl Model {
         let changed = Changed::between(&self.desired, desired);
         self.desired = desired.clone();
         self.nodes.retain(|name, _| desired.world.nodes.contains_key(name));
-        for name in desired.world.nodes.keys() {
+        for name in desired.world.nodes.keys().filter(|name| !self.stopped.contains(*name)) {
             self.nodes.entry(name.clone()).or_default().compile(desired, name, &changed);
         }
     }
@@ -73,6 +75,23 @@ impl Model {
             self.cut.remove(node);
         } else {
             self.cut.insert(node.into());
+        }
+    }
+
+    /// Stops a node: its pods and its agent are gone, and with them its connections and the names that it has learned.
+    /// What is desired stays desired, and its addresses stay its own: whoever goes there finds no way.
+    pub fn stop(&mut self, node: &str) {
+        self.nodes.remove(node);
+        self.stopped.insert(node.into());
+    }
+
+    /// Starts a stopped node: its agent brings into force what is desired now, its pods are back, and its link is up.
+    pub fn start(&mut self, node: &str) {
+        self.cut.remove(node);
+        if self.stopped.remove(node) && self.desired.world.nodes.contains_key(node) {
+            let mut started = Node::default();
+            started.restart(&self.desired, node);
+            self.nodes.insert(node.into(), started);
         }
     }
 

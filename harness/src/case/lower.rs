@@ -22,14 +22,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use egret_core::author::PolicyId;
-use egret_core::probe::Request;
+use egret_core::probe::{Request, Source as From};
 use egret_core::rule::{Dialect, Tier};
 use egret_core::world::Application;
 use egret_core::{Desired, Protocol};
 use egret_shared::Proxy;
 
 use super::schema::{CapabilityWord, CaseFile, DialectWord, StepFile};
-use super::{Capability, Case, PolicyLocations, Step, StepEvent};
+use super::{Capability, Case, Expectation, PolicyLocations, Step, StepEvent};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
 use crate::yaml::{Document, Located, Manifest, Short, documents, manifests};
@@ -49,6 +49,8 @@ pub(crate) use world::{DEFAULT_NODE, NAMESPACES, namespace_labels, service_port}
 struct State {
     world: Worldly,
     policies: Policies,
+    /// Nodes that a step has stopped and none has started again.
+    stopped: BTreeSet<String>,
     files: Files,
 }
 
@@ -82,7 +84,8 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
     if file.steps.value.is_empty() {
         problems.add(Diagnostic::error("a case has at least one step").at(file.steps.at.in_source(source)));
     }
-    let mut state = State { world, policies: Policies::new(), files: files.clone() };
+    let mut state =
+        State { world, policies: Policies::new(), stopped: BTreeSet::new(), files: files.clone() };
     let mut steps = Vec::new();
     let mut kinds = BTreeSet::new();
     for (index, step) in file.steps.value.iter().enumerate() {
@@ -162,6 +165,7 @@ fn lower_step(
     for table in matrix {
         expectations.extend(matrix::lower(table, &around, problems));
     }
+    clients_run(&expectations, state, problems);
     Step {
         name: name.as_ref().map_or_else(|| format!("step {}", index + 1), |name| name.value.clone()),
         at,
@@ -174,6 +178,28 @@ fn lower_step(
         select_nothing: select_nothing(&applied, state),
         expectations,
         policies: policy::locations(&state.policies),
+    }
+}
+
+/// On a node that is stopped there is nobody who could ask. Each place is told once.
+fn clients_run(expectations: &[Expectation], state: &State, problems: &mut Problems) {
+    let world = &state.world.world;
+    let mut told: Option<&Location> = None;
+    for Expectation { probe, text, at, .. } in expectations {
+        let node = match &probe.from {
+            From::Pod(name) => world.pods.get(name).map(|pod| &pod.node),
+            From::Node(name) => Some(name),
+            From::Address(_) => None,
+        };
+        let Some(node) = node.filter(|node| state.stopped.contains(*node) && told != Some(at)) else {
+            continue;
+        };
+        told = Some(at);
+        problems.add(
+            Diagnostic::error(format!("nobody can ask `{text}`: node `{node}` is stopped"))
+                .at(at.clone())
+                .help(format!("ask from another node, or start it before: `start: {{ node: {node} }}`")),
+        );
     }
 }
 
@@ -233,7 +259,10 @@ fn requires(file: &CaseFile, steps: &[Step]) -> BTreeSet<Capability> {
     }
     words.extend(steps.iter().flat_map(|step| &step.events).map(|event| match event {
         StepEvent::Clock(_) => Capability::Clock,
-        StepEvent::Link { .. } | StepEvent::Restart { .. } => Capability::Faults,
+        StepEvent::Link { .. }
+        | StepEvent::Restart { .. }
+        | StepEvent::Start { .. }
+        | StepEvent::Stop { .. } => Capability::Faults,
     }));
     for step in steps {
         let world = &step.desired.world;

@@ -5,7 +5,7 @@ mod world;
 
 pub use step::{
     AgentFile, ChangeFile, DefaultWord, ExpectFile, KeepFile, KeepWord, LabelFile, LinkFile, LinkWord,
-    MatrixFile, ObjectFile, ObjectRef, StepFile,
+    MatrixFile, NodeRef, ObjectFile, ObjectRef, StepFile,
 };
 pub use world::{
     AnswersWord, ApplicationsFile, InternetFile, LabelsFile, NamespaceFile, NodeFile, PodFile, PortFile,

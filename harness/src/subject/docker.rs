@@ -26,16 +26,16 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use egret_core::World;
 use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Probe, Source};
+use egret_core::{Desired, World};
 use tokio::runtime::Runtime;
 
 use super::image::Binary;
 use super::question::{self, NotThere, Question};
 use super::site::{Decided, failed};
 use super::{Applied, LabOptions, Subject, SubjectError, join};
-use crate::case::{Capability, Case, Step};
+use crate::case::{Capability, Case, Step, StepEvent};
 use fleet::{Fleet, INTERNET};
 use wire::{Order, Reply};
 
@@ -101,16 +101,60 @@ impl Docker {
         Ok(Self { fleet, world: World::default(), flows: Vec::new(), options, runtime })
     }
 
-    /// The container in which a client runs.
+    /// The container in which a client runs; that of a stopped node is never asked for.
     fn place(&self, from: &Source) -> Result<usize, NotThere> {
         let node = match from {
             Source::Address(_) => return Ok(INTERNET),
             Source::Node(name) => Some(name),
             Source::Pod(name) => self.world.pods.get(name).map(|pod| &pod.node),
         };
-        let slot = node.and_then(|node| self.world.nodes.keys().position(|name| name == node));
-        slot.map(|slot| slot + 1).ok_or_else(|| NotThere(format!("{from:?}")))
+        let place = node.and_then(|node| place_of(&self.world, node));
+        place.ok_or_else(|| NotThere(format!("{from:?}")))
     }
+}
+
+/// The container of a node.
+fn place_of(world: &World, node: &str) -> Option<usize> {
+    world.nodes.keys().position(|name| name == node).map(|slot| slot + 1)
+}
+
+/// Brings a step's state into force and gives the highest revision. Containers come and go between events: each stretch
+/// of events begins with the start of a node or ends with a stop, and what is desired is told again with each.
+async fn bring_into_force(
+    fleet: &mut Fleet,
+    desired: &Desired,
+    events: &[StepEvent],
+    flows: &mut Vec<Flow>,
+) -> Result<u64, SubjectError> {
+    fleet.grow(desired.world.nodes.len()).await?;
+    let together = |one: &StepEvent, next: &StepEvent| {
+        !matches!(one, StepEvent::Stop { .. }) && !matches!(next, StepEvent::Start { .. })
+    };
+    let mut stretches: Vec<&[StepEvent]> = events.chunk_by(together).collect();
+    if stretches.is_empty() {
+        stretches.push(&[]);
+    }
+    let place = |node: &String| place_of(&desired.world, node);
+    let mut highest = 0;
+    for stretch in stretches {
+        if let Some(StepEvent::Start { node }) = stretch.first() {
+            fleet.start(place(node).into_iter().collect()).await?;
+        }
+        let order = Order::Apply { desired: Box::new(desired.clone()), events: stretch.to_vec() };
+        for (place, reply) in fleet.all(&order).await? {
+            let Reply::Applied { revision, flows: some } = reply else {
+                return Err(fleet.strange(place, "it did not say what is in force").into());
+            };
+            highest = highest.max(revision);
+            flows.extend(some);
+        }
+        if let Some(StepEvent::Stop { node }) = stretch.last()
+            && let Some(place) = place(node)
+        {
+            fleet.stop(place).await?;
+        }
+    }
+    Ok(highest)
 }
 
 /// Asks every question at its client's container, in their order, and gives all reports and flows.
@@ -132,7 +176,7 @@ async fn ask(
         }
     }
     let mut flows = Vec::new();
-    for (place, reply) in fleet.all(&Order::Settle { patient }).await?.into_iter().enumerate() {
+    for (place, reply) in fleet.all(&Order::Settle { patient }).await? {
         let Reply::Settled { reports, flows: some } = reply else {
             return Err(fleet.strange(place, "it did not report").into());
         };
@@ -155,6 +199,7 @@ impl Subject for Docker {
     fn begin(&mut self, case: &Case) -> Result<(), SubjectError> {
         let fleet = &mut self.fleet;
         self.runtime.block_on(async {
+            fleet.start(fleet.stopped()).await?;
             fleet.grow(case.world.nodes.len()).await?;
             fleet.all(&Order::Begin { world: case.world.clone() }).await
         })?;
@@ -165,20 +210,8 @@ impl Subject for Docker {
 
     fn apply(&mut self, step: &Step) -> Result<Applied, SubjectError> {
         let started = Instant::now();
-        let order = Order::Apply { desired: Box::new(step.desired.clone()), events: step.events.clone() };
-        let fleet = &mut self.fleet;
-        let replies = self.runtime.block_on(async {
-            fleet.grow(step.desired.world.nodes.len()).await?;
-            fleet.all(&order).await
-        })?;
-        let mut highest = 0;
-        for (place, reply) in replies.into_iter().enumerate() {
-            let Reply::Applied { revision, flows } = reply else {
-                return Err(self.fleet.strange(place, "it did not say what is in force").into());
-            };
-            highest = highest.max(revision);
-            self.flows.extend(flows);
-        }
+        let work = bring_into_force(&mut self.fleet, &step.desired, &step.events, &mut self.flows);
+        let highest = self.runtime.block_on(work)?;
         self.world = step.desired.world.clone();
         Ok(Applied { revision: highest, convergence: started.elapsed().max(Duration::from_nanos(1)) })
     }

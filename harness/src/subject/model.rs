@@ -69,6 +69,8 @@ impl Subject for Model {
         for event in &step.events {
             match event {
                 StepEvent::Link { node, up } => engine.set_link(node, *up),
+                StepEvent::Stop { node } => engine.stop(node),
+                StepEvent::Start { node } => engine.start(node),
                 StepEvent::Restart { node } => engine.restart(node.as_deref()),
                 StepEvent::Clock(duration) => {
                     engine.advance(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));

@@ -117,14 +117,14 @@ impl Site {
         Ok(Self::new(Topology::node(slot, end, wall_offset)?, wall_offset))
     }
 
-    /// Tells the Internet's site of the node in the next slot.
+    /// Tells the Internet's site of the node in a slot.
     ///
     /// # Errors
     /// When the link of this process cannot be read.
     #[cfg(feature = "docker")]
-    pub(super) fn link(&mut self, node: Mac) -> Result<(), AgentError> {
+    pub(super) fn link(&mut self, slot: usize, node: Mac) -> Result<(), AgentError> {
         let end = wiring::end_to(node).map_err(AgentError::system("read the Internet's link"))?;
-        self.topology.link(end);
+        self.topology.link(slot, end);
         Ok(())
     }
 
@@ -177,6 +177,14 @@ impl Site {
                     .topology
                     .set_link(&self.world, node, *up)
                     .map_err(failed::<AgentError>("change a link"))?,
+                StepEvent::Stop { node } => {
+                    flows.extend(self.collect()?);
+                    self.stop(node).await.map_err(failed::<SiteError>("stop a node"))?;
+                }
+                StepEvent::Start { node } => {
+                    flows.extend(self.collect()?);
+                    self.start(node, desired).await.map_err(failed::<SiteError>("start a node"))?;
+                }
                 StepEvent::Restart { node } => {
                     flows.extend(self.collect()?);
                     self.restart(node.as_deref(), desired)
@@ -216,7 +224,26 @@ impl Site {
 
     fn restart(&mut self, node: Option<&str>, desired: &Desired) -> Result<(), SiteError> {
         self.topology.restart(node, desired)?;
-        // A new agent has records of its own, and counts from the start those that it cannot hand over.
+        self.listen_again()
+    }
+
+    async fn stop(&mut self, node: &str) -> Result<(), SiteError> {
+        self.serving.leave(&self.world, node).await;
+        self.topology.stop(&self.world, node)?;
+        self.listen_again()
+    }
+
+    async fn start(&mut self, node: &str, desired: &Desired) -> Result<(), SiteError> {
+        self.topology.start(&desired.world, node)?;
+        self.listen_again()?;
+        self.serving.reconcile(&desired.world, &self.topology).await?;
+        self.topology.apply(desired)?;
+        Ok(())
+    }
+
+    /// Hears of all agents anew: one has gone, and one that came has records of its own, and counts from the start
+    /// those that it cannot hand over.
+    fn listen_again(&mut self) -> Result<(), SiteError> {
         self.rings.clear();
         self.listen()?;
         self.lost = 0;

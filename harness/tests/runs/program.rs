@@ -33,7 +33,8 @@ impl Moments {
     /// A moment before the end of a run that takes so long.
     pub(crate) fn draw(&mut self, longest: Duration) -> Duration {
         // A linear congruential generator.
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.state =
+            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let microseconds = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros((self.state >> 33) % microseconds)
     }

@@ -156,7 +156,8 @@ impl Model {
     fn deliver(&mut self, journey: &mut Journey, packet: Packet) {
         journey.packet = Some(packet);
         if self.is_cut_between(packet.client, packet.server) {
-            // Both ends of a link that is down know it: whoever has no way left says so.
+            // Both ends of a link that is down know it, and what is left of one to a node that has stopped: whoever has
+            // no way left says so.
             journey.arrival = Arrival::Nowhere;
             return;
         }
@@ -182,7 +183,7 @@ impl Model {
         };
     }
 
-    /// Whether a link that is down lies between two addresses.
+    /// Whether a link that is down, or a node that has stopped, lies between two addresses.
     fn is_cut_between(&self, one: IpAddr, other: IpAddr) -> bool {
         let world = &self.desired.world;
         let node = |address| {
@@ -190,7 +191,8 @@ impl Model {
             node.or_else(|| world.pod_at(address).map(|(_, pod)| &pod.node))
         };
         let (one, other) = (node(one), node(other));
-        one != other && [one, other].into_iter().flatten().any(|node| self.cut.contains(node))
+        let is_off = |node: &String| self.cut.contains(node) || self.stopped.contains(node);
+        one != other && [one, other].into_iter().flatten().any(is_off)
     }
 
     /// The proxy sends the client's query on, from the client's own address: only the server's hook is left.

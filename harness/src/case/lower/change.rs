@@ -12,7 +12,7 @@ use super::piece::Piece;
 use super::problems::Problems;
 use super::target;
 use crate::case::StepEvent;
-use crate::case::schema::{AgentFile, ChangeFile, LabelFile, LinkFile, LinkWord, ObjectRef};
+use crate::case::schema::{AgentFile, ChangeFile, LabelFile, LinkFile, LinkWord, NodeRef, ObjectRef};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
 use crate::yaml::{Located, Short};
@@ -50,13 +50,14 @@ pub(super) fn make(
         ChangeFile::Restart(Short::Word(word)) => {
             let agents = (word == "agent").then_some(StepEvent::Restart { node: None });
             return problems.expect(agents, || {
-                Diagnostic::error(format!("`{word}` does not start again"))
-                    .at(at)
-                    .help("`restart: agent` for every node, `restart: { agent: node-1 }` for one")
+                Diagnostic::error(format!("`{word}` does not start again")).at(at).help(
+                    "`restart: agent` for every node's, `restart: { agent: node-1 }` for one; a whole node: \
+                         `stop: { node: node-1 }`, then `start: { node: node-1 }`",
+                )
             });
         }
         ChangeFile::Restart(Short::Long(AgentFile { agent: node })) => {
-            let node = existing(node, "node", state.world.world.nodes.keys(), source, problems);
+            let node = running(node, source, state, problems);
             return node.map(|node| StepEvent::Restart { node: Some(node) });
         }
         ChangeFile::Link(LinkFile { node, state: word }) => {
@@ -64,8 +65,21 @@ pub(super) fn make(
                 LinkWord::Up => true,
                 LinkWord::Down => false,
             };
-            let node = existing(node, "node", state.world.world.nodes.keys(), source, problems);
-            return node.map(|node| StepEvent::Link { node, up });
+            return running(node, source, state, problems).map(|node| StepEvent::Link { node, up });
+        }
+        ChangeFile::Stop(NodeRef { node }) => {
+            let node = running(node, source, state, problems)?;
+            state.stopped.insert(node.clone());
+            return Some(StepEvent::Stop { node });
+        }
+        ChangeFile::Start(NodeRef { node: named }) => {
+            let node = existing(named, "node", state.world.world.nodes.keys(), source, problems)?;
+            let started = state.stopped.remove(&node).then_some(StepEvent::Start { node });
+            return problems.expect(started, || {
+                Diagnostic::error(format!("node `{}` runs already", named.value))
+                    .at(named.at.in_source(source))
+                    .help("only a node that a `stop` has named before can start")
+            });
         }
     }
     None
@@ -143,6 +157,22 @@ fn remove(object: &ObjectRef, source: &Arc<Source>, state: &mut State, problems:
             state.policies.retain(|id, _| id.namespace.as_deref() != Some(&namespace));
         }
     }
+}
+
+/// A node that must be there and run.
+fn running(
+    name: &Located<String>,
+    source: &Arc<Source>,
+    state: &State,
+    problems: &mut Problems,
+) -> Option<String> {
+    let node = existing(name, "node", state.world.world.nodes.keys(), source, problems)?;
+    let runs = (!state.stopped.contains(&node)).then_some(node);
+    problems.expect(runs, || {
+        Diagnostic::error(format!("node `{}` is stopped", name.value))
+            .at(name.at.in_source(source))
+            .help(format!("it has neither agent nor link before `start: {{ node: {} }}`", name.value))
+    })
 }
 
 /// A name that must be among these.

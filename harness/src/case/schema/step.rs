@@ -55,6 +55,10 @@ pub enum ChangeFile {
     Restart(Short<String, AgentFile>),
     /// A node's link goes down or up.
     Link(LinkFile),
+    /// A node stops, with its pods and its agent.
+    Stop(NodeRef),
+    /// A stopped node starts again, with its pods and its agent.
+    Start(NodeRef),
 }
 
 /// Other labels of one object.
@@ -96,6 +100,14 @@ pub enum ObjectRef {
 pub struct AgentFile {
     /// Node of the agent.
     pub agent: Located<String>,
+}
+
+/// A node.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeRef {
+    /// Its name.
+    pub node: Located<String>,
 }
 
 /// State of a node's link.

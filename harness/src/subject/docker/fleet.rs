@@ -46,6 +46,8 @@ pub(super) struct Fleet {
 /// One container.
 struct Peer {
     name: String,
+    /// The containers of stopped nodes are gone, and keep their places.
+    runs: bool,
     input: Pin<Box<dyn AsyncWrite + Send>>,
     address: Mac,
     wall_offset: u64,
@@ -93,8 +95,14 @@ impl Fleet {
     /// # Errors
     /// As for [`Fleet::launch`].
     pub(super) async fn grow(&mut self, nodes: usize) -> Result<(), SubjectError> {
-        let first = self.peers.len();
-        let places: Vec<usize> = (first..=nodes).collect();
+        self.start((self.peers.len()..=nodes).collect()).await
+    }
+
+    /// Starts the containers of these places, which follow on those that are there or belong to stopped nodes.
+    ///
+    /// # Errors
+    /// As for [`Fleet::launch`].
+    pub(super) async fn start(&mut self, places: Vec<usize>) -> Result<(), SubjectError> {
         let started = places.iter().map(|place| {
             let name = self.run.container(place.checked_sub(1));
             let (engine, run, image, tell) = (&self.engine, &self.run, &self.image, self.tell.clone());
@@ -105,7 +113,11 @@ impl Fleet {
         });
         for (place, name, AttachContainerResults { output, input }, tell) in try_join_all(started).await? {
             tokio::spawn(listen(place, output, tell));
-            self.peers.push(Peer { name, input, address: Mac::default(), wall_offset: 0 });
+            let peer = Peer { name, runs: true, input, address: Mac::default(), wall_offset: 0 };
+            match self.peers.get_mut(place) {
+                Some(stopped) => *stopped = peer,
+                None => self.peers.push(peer),
+            }
         }
         for (place, reply) in self.replies(&places, None).await? {
             let Reply::Hello { version, address, wall_offset } = reply else {
@@ -125,8 +137,9 @@ impl Fleet {
     /// Tells new containers what they are.
     async fn introduce(&mut self, places: &[usize]) -> Result<(), SubjectError> {
         let address = |place: usize| self.peers.get(place).map(|peer| peer.address).unwrap_or_default();
-        let (internet, links) = (address(INTERNET), places.iter().filter(|place| **place != INTERNET));
-        let links: Vec<Mac> = links.map(|place| address(*place)).collect();
+        let internet = address(INTERNET);
+        let links = places.iter().filter_map(|place| Some((place.checked_sub(1)?, address(*place))));
+        let links: Vec<(usize, Mac)> = links.collect();
         let wall_offset = self.peers.first().map(|peer| peer.wall_offset).unwrap_or_default();
         let order = |place: usize| match place.checked_sub(1) {
             None => Order::BeInternet { wall_offset },
@@ -134,23 +147,43 @@ impl Fleet {
         };
         let orders = places.iter().map(|place| (*place, order(*place))).collect();
         self.exchange(orders).await?;
-        for node in links {
-            self.exchange(vec![(INTERNET, Order::Link { node })]).await?;
+        for (slot, node) in links {
+            self.exchange(vec![(INTERNET, Order::Link { slot, node })]).await?;
         }
         Ok(())
     }
 
-    /// Gives the same order to every container, and returns their replies in the order of their places.
+    /// Ends the container in a place as a machine ends that loses its power; [`Fleet::start`] makes another.
+    ///
+    /// # Errors
+    /// The engine refused.
+    pub(super) async fn stop(&mut self, place: usize) -> Result<(), SubjectError> {
+        let Some(peer) = self.peers.get_mut(place).filter(|peer| peer.runs) else { return Ok(()) };
+        peer.runs = false;
+        self.engine.remove_container(&peer.name).await?;
+        // What it said last is not about the container that may come after it.
+        let _said = self.last_words(place).await;
+        Ok(())
+    }
+
+    /// Places of nodes that are stopped.
+    pub(super) fn stopped(&self) -> Vec<usize> {
+        let peers = self.peers.iter().enumerate();
+        peers.filter(|(_, peer)| !peer.runs).map(|(place, _)| place).collect()
+    }
+
+    /// Gives the same order to every container that runs, and returns their replies by their places.
     ///
     /// # Errors
     /// A container failed or ended.
-    pub(super) async fn all(&mut self, order: &Order) -> Result<Vec<Reply>, SubjectError> {
+    pub(super) async fn all(&mut self, order: &Order) -> Result<BTreeMap<usize, Reply>, SubjectError> {
         let line = encode(order).map_err(|error| self.strange(INTERNET, &error.to_string()))?;
-        let places: Vec<usize> = (0..self.peers.len()).collect();
+        let peers = self.peers.iter().enumerate();
+        let places: Vec<usize> = peers.filter(|(_, peer)| peer.runs).map(|(place, _)| place).collect();
         for place in &places {
             self.write(*place, &line).await?;
         }
-        Ok(self.replies(&places, None).await?.into_values().collect())
+        self.replies(&places, None).await
     }
 
     /// Gives each of these containers its order; one that is asked alone hears what the others drop meanwhile.

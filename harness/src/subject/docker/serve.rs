@@ -123,8 +123,8 @@ async fn obey(
         || SubjectError::Run { what: "obey".into(), problem: "this site was not told what it is".into() };
     let site = site.as_mut().ok_or_else(unmade)?;
     Ok(match order {
-        Order::Link { node } => {
-            site.link(node).map_err(failed("link a node"))?;
+        Order::Link { slot, node } => {
+            site.link(slot, node).map_err(failed("link a node"))?;
             Reply::Done
         }
         Order::Begin { world } => {

@@ -15,7 +15,7 @@ use crate::subject::question::Question;
 use crate::subject::site::Decided;
 
 /// Version of everything below; raised with each change. Both sides are one binary unless somebody mixed images.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Longest line in bytes: more than the flows of the largest step.
 const LONGEST: usize = 256 * 1024 * 1024;
@@ -37,8 +37,10 @@ pub(super) enum Order {
         /// The offset that every agent of the run shares.
         wall_offset: u64,
     },
-    /// To the Internet: the node in the next slot.
+    /// To the Internet: the node in a slot, also in place of one that was there before.
     Link {
+        /// Its place in the order of the nodes.
+        slot: usize,
         /// Hardware address of its container.
         node: Mac,
     },

@@ -55,6 +55,17 @@ impl Serving {
         Self { zones: Zones::default(), running: BTreeMap::new() }
     }
 
+    /// Ends what pods of a node serve: their networks are about to go.
+    pub(super) async fn leave(&mut self, world: &World, node: &str) {
+        let here = |owner: &Owner| match owner {
+            Owner::Pod(name) => world.pods.get(name).is_some_and(|pod| pod.node == node),
+            Owner::Authority | Owner::Host(_) => false,
+        };
+        for (_, (_, server)) in self.running.extract_if(.., |owner, _| here(owner)) {
+            server.stop().await;
+        }
+    }
+
     /// Starts and stops servers so that they are what a world says; all of them listen on return.
     pub(super) async fn reconcile(&mut self, world: &World, topology: &Topology) -> Result<(), SiteError> {
         self.zones.set(world)?;

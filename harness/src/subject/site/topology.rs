@@ -1,6 +1,7 @@
 //! The networks of one site: one namespace for each pod, each node and the Internet, kept from case to case.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::IpAddr;
 
 use egret_agent::{Agent, AgentError, Netns};
@@ -20,6 +21,8 @@ pub(super) struct Topology {
     nodes: BTreeMap<usize, Node>,
     /// Slots of the present world's nodes, by name.
     names: BTreeMap<String, usize>,
+    /// Nodes that do not run, by name: there is nothing of them here.
+    stopped: BTreeSet<String>,
     /// Nodes that are not here yet are made here.
     makes_nodes: bool,
     wall_offset: u64,
@@ -30,11 +33,13 @@ struct Internet {
     netns: Netns,
     hosts: BTreeSet<IpAddr>,
     /// Its ends of the links to the nodes, by slot.
-    ends: Vec<End>,
-    /// Nodes whose links are down, by slot.
+    ends: BTreeMap<usize, End>,
+    /// Nodes whose links are down or that are stopped, by slot.
     cut: BTreeSet<usize>,
-    /// The nodes that it knows a way to, by slot.
-    routed: BTreeMap<usize, Numbering>,
+    /// Index of an interface behind which nobody answers for the nodes in `cut`.
+    nowhere: u32,
+    /// The nodes by slot, with whether there is a way to them.
+    routed: BTreeMap<usize, (Numbering, bool)>,
 }
 
 impl Topology {
@@ -42,8 +47,10 @@ impl Topology {
     /// once; more nodes as they are needed.
     pub(super) fn whole(wall_offset: u64) -> Result<Self, AgentError> {
         let netns = Netns::new().map_err(AgentError::system("make a network namespace"))?;
-        wiring::prepare(&netns, true).map_err(AgentError::system("set up the Internet's network"))?;
-        let mut topology = Self::empty(Some(Internet::new(netns)), true, wall_offset);
+        let nowhere = wiring::prepare(&netns, true)
+            .and_then(|()| wiring::make_nowhere(&netns))
+            .map_err(AgentError::system("set up the Internet's network"))?;
+        let mut topology = Self::empty(Some(Internet::new(netns, nowhere)), true, wall_offset);
         topology.make_node(0, RESERVE)?;
         Ok(topology)
     }
@@ -51,15 +58,17 @@ impl Topology {
     /// The Internet alone, in the network of this process, behind whose `eth0` the nodes are.
     #[cfg(feature = "docker")]
     pub(super) fn internet(wall_offset: u64) -> Result<Self, AgentError> {
-        let netns = wiring::own_network().map_err(AgentError::system("set up the Internet's network"))?;
-        Ok(Self::empty(Some(Internet::new(netns)), false, wall_offset))
+        let (netns, index) = wiring::own_network()
+            .and_then(|netns| Ok((netns, wiring::own_index()?)))
+            .map_err(AgentError::system("set up the Internet's network"))?;
+        Ok(Self::empty(Some(Internet::new(netns, index)), false, wall_offset))
     }
 
-    /// Tells the Internet of a node in the next slot.
+    /// Tells the Internet of the node in a slot.
     #[cfg(feature = "docker")]
-    pub(super) fn link(&mut self, node: End) {
+    pub(super) fn link(&mut self, slot: usize, node: End) {
         if let Some(internet) = &mut self.internet {
-            internet.ends.push(node);
+            internet.ends.insert(slot, node);
         }
     }
 
@@ -78,7 +87,8 @@ impl Topology {
     }
 
     fn empty(internet: Option<Internet>, makes_nodes: bool, wall_offset: u64) -> Self {
-        Self { internet, nodes: BTreeMap::new(), names: BTreeMap::new(), makes_nodes, wall_offset }
+        let (nodes, names, stopped) = Default::default();
+        Self { internet, nodes, names, stopped, makes_nodes, wall_offset }
     }
 
     fn make_node(&mut self, slot: usize, reserve: usize) -> Result<(), AgentError> {
@@ -91,7 +101,7 @@ impl Topology {
             Ok(netns)
         };
         let node = Node::new(make, near, reserve, self.wall_offset)?;
-        internet.ends.push(far);
+        internet.ends.insert(slot, far);
         self.nodes.insert(slot, node);
         Ok(())
     }
@@ -100,8 +110,10 @@ impl Topology {
     pub(super) fn reconcile(&mut self, world: &World) -> Result<(), AgentError> {
         self.names = world.nodes.keys().enumerate().map(|(slot, name)| (name.clone(), slot)).collect();
         if self.makes_nodes {
-            for slot in self.nodes.len()..world.nodes.len() {
-                self.make_node(slot, 0)?;
+            for (slot, name) in world.nodes.keys().enumerate() {
+                if !self.nodes.contains_key(&slot) && !self.stopped.contains(name) {
+                    self.make_node(slot, 0)?;
+                }
             }
         }
         for (slot, (name, node)) in world.nodes.iter().enumerate() {
@@ -154,8 +166,29 @@ impl Topology {
         internet.reconcile(world)
     }
 
-    /// Brings every link up.
+    /// Stops a node: all that is here of it goes, and nobody knows a way to it.
+    pub(super) fn stop(&mut self, world: &World, name: &str) -> Result<(), AgentError> {
+        self.set_link(world, name, false)?;
+        self.stopped.insert(name.into());
+        let Some(slot) = self.names.get(name) else { return Ok(()) };
+        if let (Some(_), Some(internet)) = (self.nodes.remove(slot), &self.internet) {
+            // Its networks go behind the caller's back; the link's other end may be wanted before.
+            wiring::unlink_node(&internet.netns, *slot)
+                .map_err(AgentError::system("remove a node's link"))?;
+        }
+        Ok(())
+    }
+
+    /// Starts a stopped node, if it is one of those that are made here, and makes the way to it known.
+    pub(super) fn start(&mut self, world: &World, name: &str) -> Result<(), AgentError> {
+        self.stopped.remove(name);
+        self.reconcile(world)?;
+        self.set_link(world, name, true)
+    }
+
+    /// Brings every link up, and has every node run.
     pub(super) fn mend(&mut self, world: &World) -> Result<(), AgentError> {
+        self.stopped.clear();
         self.nodes.values_mut().try_for_each(|node| node.set_link(true))?;
         match &mut self.internet {
             Some(internet) if !internet.cut.is_empty() => {
@@ -194,12 +227,13 @@ impl Topology {
 }
 
 impl Internet {
-    fn new(netns: Netns) -> Self {
+    fn new(netns: Netns, nowhere: u32) -> Self {
         Self {
             netns,
             hosts: BTreeSet::new(),
-            ends: Vec::new(),
+            ends: BTreeMap::new(),
             cut: BTreeSet::new(),
+            nowhere,
             routed: BTreeMap::new(),
         }
     }
@@ -214,20 +248,28 @@ impl Internet {
         self.hosts = wanted;
         let mut routes = BTreeMap::new();
         for (slot, node) in world.nodes.values().enumerate() {
-            let numbering = Numbering::of(node).filter(|_| !self.cut.contains(&slot));
-            routes.extend(numbering.map(|numbering| (slot, numbering)));
+            let there = !self.cut.contains(&slot);
+            routes.extend(Numbering::of(node).map(|numbering| (slot, (numbering, there))));
         }
         // Ways that are no longer right go first: another node may have the address now.
-        for (slot, numbering) in &self.routed {
-            if routes.get(slot) != Some(numbering) {
-                wiring::unroute_node(&self.netns, self.end(*slot)?, numbering)
-                    .map_err(AgentError::system("forget the way to a node"))?;
+        for (slot, before) in &self.routed {
+            if routes.get(slot) != Some(before) {
+                match before {
+                    (node, true) => wiring::unroute_node(&self.netns, self.end(*slot)?, node),
+                    (node, false) => wiring::lead_nowhere(&self.netns, self.nowhere, node, false),
+                }
+                .map_err(AgentError::system("forget the way to a node"))?;
             }
         }
-        for (slot, numbering) in &routes {
-            if self.routed.get(slot) != Some(numbering) {
-                wiring::route_node(&self.netns, self.end(*slot)?, numbering)
-                    .map_err(AgentError::system(format!("route to the node at {}", numbering.address)))?;
+        for (slot, after) in &routes {
+            if self.routed.get(slot) != Some(after) {
+                let (node, there) = after;
+                if *there {
+                    wiring::route_node(&self.netns, self.end(*slot)?, node)
+                } else {
+                    wiring::lead_nowhere(&self.netns, self.nowhere, node, true)
+                }
+                .map_err(AgentError::system(format!("route to the node at {}", node.address)))?;
             }
         }
         self.routed = routes;
@@ -235,7 +277,7 @@ impl Internet {
     }
 
     fn end(&self, slot: usize) -> Result<End, AgentError> {
-        let unlinked = || std::io::Error::other(format!("no node was linked in place {slot}"));
-        self.ends.get(slot).copied().ok_or_else(unlinked).map_err(AgentError::system("route to a node"))
+        let unlinked = || io::Error::other(format!("no node was linked in place {slot}"));
+        self.ends.get(&slot).copied().ok_or_else(unlinked).map_err(AgentError::system("route to a node"))
     }
 }

@@ -4,12 +4,18 @@
 //! the node and, where both are in one process, `nodeN` on the Internet; else `eth0` there too, with a network of
 //! the container engine between them. Nobody resolves neighbours: every one of them is written down.
 
+mod nowhere;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use egret_agent::Netns;
 use egret_agent::netlink::{Batch, Hop, LOOPBACK, Mac, VethEnd, await_link};
 use egret_shared::{MARK_MASK, MARK_TO_PROXY};
+
+#[cfg(feature = "docker")]
+use nowhere::answer_for;
+pub(super) use nowhere::{lead_nowhere, make_nowhere};
 
 /// The next hop of every pod and node: an address that nobody owns and everybody can reach (RFC 3927).
 pub(super) const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
@@ -168,6 +174,14 @@ pub(super) fn link_node(node: &Netns, internet: &Netns, slot: usize) -> io::Resu
     deliver_proxied(node)
 }
 
+/// Removes the link that [`link_node`] has made, at both ends.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn unlink_node(internet: &Netns, slot: usize) -> io::Result<()> {
+    Batch::new().delete_link(port_index(slot)).send(internet)
+}
+
 /// Sets up the delivery of a node's proxied packets.
 ///
 /// # Errors
@@ -267,6 +281,7 @@ pub(super) fn own_network() -> io::Result<Netns> {
     // What `prepare` sets for interfaces to come.
     set("net/ipv6/conf/eth0/disable_ipv6", "1", true)?;
     set("net/ipv4/conf/eth0/rp_filter", "0", false)?;
+    answer_for(&netns, "eth0")?;
     // All nodes are behind one interface of the Internet, and none of them shall learn a shorter way.
     set("net/ipv4/conf/all/send_redirects", "0", false)?;
     set("net/ipv4/conf/eth0/send_redirects", "0", false)?;
@@ -303,7 +318,7 @@ pub(super) fn end_to(far: Mac) -> io::Result<End> {
 }
 
 #[cfg(feature = "docker")]
-fn own_index() -> io::Result<u32> {
+pub(super) fn own_index() -> io::Result<u32> {
     own("ifindex")?.parse().map_err(|_| io::Error::other("eth0 has no index"))
 }
 
