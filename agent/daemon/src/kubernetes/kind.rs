@@ -1,4 +1,4 @@
-//! The kinds of objects that the agent watches.
+//! The kinds of objects that the agent watches, and those that the harness makes or reads beside them.
 
 use egret_core::spec::PolicyKind;
 use kube::core::{ApiResource, GroupVersionKind};
@@ -10,10 +10,14 @@ pub enum Kind {
     Namespace,
     /// `v1`.
     Node,
-    /// `v1`.
-    Pod,
+    /// `v1`; not watched.
+    ServiceAccount,
     /// `v1`.
     Service,
+    /// `v1`.
+    Pod,
+    /// `apps/v1`; not watched.
+    DaemonSet,
     /// `discovery.k8s.io/v1`.
     EndpointSlice,
     /// A policy, or what policies refer to.
@@ -22,7 +26,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind that is watched.
-    pub const ALL: [Self; 10] = [
+    pub const WATCHED: [Self; 10] = [
         Self::Namespace,
         Self::Node,
         Self::Pod,
@@ -41,8 +45,10 @@ impl Kind {
         match self {
             Self::Namespace => "Namespace",
             Self::Node => "Node",
-            Self::Pod => "Pod",
+            Self::ServiceAccount => "ServiceAccount",
             Self::Service => "Service",
+            Self::Pod => "Pod",
+            Self::DaemonSet => "DaemonSet",
             Self::EndpointSlice => "EndpointSlice",
             Self::Policy(kind) => kind.kind(),
         }
@@ -52,19 +58,23 @@ impl Kind {
     #[must_use]
     pub fn api_version(self) -> &'static str {
         match self {
-            Self::Namespace | Self::Node | Self::Pod | Self::Service => "v1",
+            Self::Namespace | Self::Node | Self::ServiceAccount | Self::Service | Self::Pod => "v1",
+            Self::DaemonSet => "apps/v1",
             Self::EndpointSlice => "discovery.k8s.io/v1",
             Self::Policy(kind) => kind.api_version(),
         }
     }
 
     /// Its word in paths.
-    const fn plural(self) -> &'static str {
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
         match self {
             Self::Namespace => "namespaces",
             Self::Node => "nodes",
-            Self::Pod => "pods",
+            Self::ServiceAccount => "serviceaccounts",
             Self::Service => "services",
+            Self::Pod => "pods",
+            Self::DaemonSet => "daemonsets",
             Self::EndpointSlice => "endpointslices",
             Self::Policy(PolicyKind::NetworkPolicy) => "networkpolicies",
             Self::Policy(PolicyKind::CiliumNetworkPolicy) => "ciliumnetworkpolicies",

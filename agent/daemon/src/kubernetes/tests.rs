@@ -176,7 +176,7 @@ fn nothing_is_known_before_every_kind_was_told() {
         server.lists(Kind::Service, [Answer::Late(when, Box::new(Answer::Objects("10", Vec::new())))]);
         server.lists(Kind::Pod, [Answer::Objects("10", vec![pod("a", "7", "10.0.0.1")])]);
         let watch = Watch::start(&server.client());
-        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Service) {
+        for kind in Kind::WATCHED.into_iter().filter(|kind| *kind != Kind::Service) {
             server.watched(kind, 1).await;
         }
         assert!(!watch.is_known());

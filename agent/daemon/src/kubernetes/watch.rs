@@ -52,7 +52,7 @@ impl Watch {
         let health: Rc<RefCell<BTreeMap<Kind, Health>>> = Rc::default();
         let mut stores = Vec::new();
         let mut tasks = JoinSet::new();
-        for kind in Kind::ALL {
+        for kind in Kind::WATCHED {
             health.borrow_mut().insert(kind, Health::default());
             let writer = Writer::new(kind.resource());
             stores.push((kind, writer.as_reader()));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::error::ClusterError;
-use super::object::{HOST, Key, Kind, PROCESS, RUN, host};
+use super::object::{HOST, Key, Kind, MADE, PROCESS, RUN, host};
 use super::pace::Pace;
 use super::server::Server;
 
@@ -61,7 +61,7 @@ pub(super) async fn remove(server: &Server, selector: &str) -> Result<(), Cluste
 /// The runs that have left something.
 pub(super) async fn left(server: &Server) -> Result<Vec<Left>, ClusterError> {
     let mut runs: BTreeMap<String, Left> = BTreeMap::new();
-    for kind in Kind::ALL {
+    for kind in MADE {
         for object in server.list(kind, None, RUN).await? {
             let labels = object.metadata.labels.unwrap_or_default();
             let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
@@ -81,7 +81,7 @@ pub(super) async fn left(server: &Server) -> Result<Vec<Left>, ClusterError> {
 
 async fn find(server: &Server, selector: &str) -> Result<Vec<Key>, ClusterError> {
     let mut found = Vec::new();
-    for kind in Kind::ALL {
+    for kind in MADE {
         for object in server.list(kind, None, selector).await? {
             let name = object.metadata.name.unwrap_or_default();
             found.push(Key::new(kind, object.metadata.namespace.as_deref(), &name));

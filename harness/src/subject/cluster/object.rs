@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+pub(super) use egret_agent::kubernetes::kind::Kind;
 use egret_core::spec::PolicyKind;
-use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 /// Label with the run's identifier, on everything that it makes.
@@ -15,19 +15,18 @@ pub(super) const PROCESS: &str = "egret.dev/process";
 /// Who writes, in the API server's book of fields.
 pub(super) const MANAGER: &str = "egret";
 
-/// The kinds that a run makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Namespace,
-    ServiceAccount,
-    Service,
-    Pod,
-    /// Never made, only read: Egret's own agents.
-    DaemonSet,
-    /// Never made, only read: what is behind a service.
-    EndpointSlice,
-    Policy(PolicyKind),
-}
+/// The kinds that a run makes, in the order in which they are taken away: what lives in a namespace after the namespace.
+pub(super) const MADE: [Kind; 9] = [
+    Kind::Namespace,
+    Kind::Pod,
+    Kind::Service,
+    Kind::ServiceAccount,
+    Kind::Policy(PolicyKind::NetworkPolicy),
+    Kind::Policy(PolicyKind::CiliumNetworkPolicy),
+    Kind::Policy(PolicyKind::CiliumClusterwideNetworkPolicy),
+    Kind::Policy(PolicyKind::CiliumCidrGroup),
+    Kind::Policy(PolicyKind::ClusterNetworkPolicy),
+];
 
 /// An object's name in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,67 +42,6 @@ pub(super) struct Run {
     pub(super) id: String,
     pub(super) host: String,
     pub(super) process: u32,
-}
-
-impl Kind {
-    /// Every kind, in the order in which they are taken away: what lives in a namespace after the namespace.
-    pub(super) const ALL: [Self; 9] = [
-        Self::Namespace,
-        Self::Pod,
-        Self::Service,
-        Self::ServiceAccount,
-        Self::Policy(PolicyKind::NetworkPolicy),
-        Self::Policy(PolicyKind::CiliumNetworkPolicy),
-        Self::Policy(PolicyKind::CiliumClusterwideNetworkPolicy),
-        Self::Policy(PolicyKind::CiliumCidrGroup),
-        Self::Policy(PolicyKind::ClusterNetworkPolicy),
-    ];
-
-    /// The word in `kind`.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Namespace => "Namespace",
-            Self::ServiceAccount => "ServiceAccount",
-            Self::Service => "Service",
-            Self::Pod => "Pod",
-            Self::DaemonSet => "DaemonSet",
-            Self::EndpointSlice => "EndpointSlice",
-            Self::Policy(kind) => kind.kind(),
-        }
-    }
-
-    pub(super) fn api_version(self) -> &'static str {
-        match self {
-            Self::Namespace | Self::ServiceAccount | Self::Service | Self::Pod => "v1",
-            Self::DaemonSet => "apps/v1",
-            Self::EndpointSlice => "discovery.k8s.io/v1",
-            Self::Policy(kind) => kind.api_version(),
-        }
-    }
-
-    /// The word in paths.
-    pub(super) const fn plural(self) -> &'static str {
-        match self {
-            Self::Namespace => "namespaces",
-            Self::ServiceAccount => "serviceaccounts",
-            Self::Service => "services",
-            Self::Pod => "pods",
-            Self::DaemonSet => "daemonsets",
-            Self::EndpointSlice => "endpointslices",
-            Self::Policy(PolicyKind::NetworkPolicy) => "networkpolicies",
-            Self::Policy(PolicyKind::CiliumNetworkPolicy) => "ciliumnetworkpolicies",
-            Self::Policy(PolicyKind::CiliumClusterwideNetworkPolicy) => "ciliumclusterwidenetworkpolicies",
-            Self::Policy(PolicyKind::CiliumCidrGroup) => "ciliumcidrgroups",
-            Self::Policy(PolicyKind::ClusterNetworkPolicy) => "clusternetworkpolicies",
-            Self::Policy(PolicyKind::AdminNetworkPolicy) => "adminnetworkpolicies",
-            Self::Policy(PolicyKind::BaselineAdminNetworkPolicy) => "baselineadminnetworkpolicies",
-        }
-    }
-
-    pub(super) fn resource(self) -> ApiResource {
-        let (group, version) = self.api_version().split_once('/').unwrap_or(("", self.api_version()));
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, self.word()), self.plural())
-    }
 }
 
 impl Key {
