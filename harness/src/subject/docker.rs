@@ -23,6 +23,7 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ use super::site::{Decided, failed};
 use super::{Applied, LabOptions, Subject, SubjectError, join};
 use crate::case::{Capability, Case, Step, StepEvent};
 use fleet::{Fleet, INTERNET};
-use wire::{Order, Reply};
+use wire::{Order, Reply, Settle, Settled};
 
 pub use error::DockerError;
 pub use image::Image;
@@ -122,7 +123,7 @@ fn place_of(world: &World, node: &str) -> Option<usize> {
 /// of events begins with the start of a node or ends with a stop, and what is desired is told again with each.
 async fn bring_into_force(
     fleet: &mut Fleet,
-    desired: &Desired,
+    (before, desired): (&World, &Desired),
     events: &[StepEvent],
     flows: &mut Vec<Flow>,
 ) -> Result<u64, SubjectError> {
@@ -134,6 +135,9 @@ async fn bring_into_force(
     if stretches.is_empty() {
         stretches.push(&[]);
     }
+    // The Internet knows nothing of policies.
+    let first = if *before == desired.world && events.is_empty() { INTERNET + 1 } else { INTERNET };
+    let involved = first..=desired.world.nodes.len();
     let place = |node: &String| place_of(&desired.world, node);
     let mut highest = 0;
     for stretch in stretches {
@@ -141,7 +145,7 @@ async fn bring_into_force(
             fleet.start(place(node).into_iter().collect()).await?;
         }
         let order = Order::Apply { desired: Box::new(desired.clone()), events: stretch.to_vec() };
-        for (place, reply) in fleet.all(&order).await? {
+        for (place, reply) in fleet.tell(involved.clone(), &order).await? {
             let Reply::Applied { revision, flows: some } = reply else {
                 return Err(fleet.strange(place, "it did not say what is in force").into());
             };
@@ -157,29 +161,43 @@ async fn bring_into_force(
     Ok(highest)
 }
 
-/// Asks every question at its client's container, in their order, and gives all reports and flows.
+/// Asks every question at its client's container, in their order, and gives all reports and flows. Flows come from
+/// `nodes` alone, the places of those of the step's world.
+///
+/// A message to a container and back takes as long as a short probe, so nobody is told what does not concern him.
 async fn ask(
     fleet: &mut Fleet,
+    nodes: Range<usize>,
     questions: Vec<(usize, Question)>,
-    patient: bool,
+    settle: Settle,
 ) -> Result<(Vec<Decided>, Vec<Flow>), SubjectError> {
+    let mut involved: BTreeSet<usize> = nodes.filter(|place| fleet.runs(*place)).collect();
+    involved.extend(questions.iter().map(|(place, _)| *place));
     let mut decided: Vec<Decided> = Vec::with_capacity(questions.len());
+    let mut settled = Vec::new();
+    let alone = involved.len() == 1;
     for same in questions.chunk_by(|(one, _), (other, _)| one == other) {
         let Some((place, _)) = same.first() else { continue };
         let questions = same.iter().map(|(_, question)| question.clone()).collect();
-        let order = Order::Ask { first: decided.len(), questions };
+        let order = Order::Ask { first: decided.len(), questions, settle: alone.then_some(settle) };
         match fleet.exchange(vec![(*place, order)]).await?.remove(place) {
-            Some(Reply::Decided(some)) if some.len() == same.len() => {
+            Some(Reply::Decided { decided: some, settled: end }) if some.len() == same.len() => {
                 decided.extend(some);
+                settled.extend(end);
             }
             _ => return Err(fleet.strange(*place, "it did not say what was decided").into()),
         }
     }
+    if settled.is_empty() {
+        for (place, reply) in fleet.tell(involved, &Order::Settle(settle)).await? {
+            let Reply::Settled(end) = reply else {
+                return Err(fleet.strange(place, "it did not report").into());
+            };
+            settled.push(end);
+        }
+    }
     let mut flows = Vec::new();
-    for (place, reply) in fleet.all(&Order::Settle { patient }).await? {
-        let Reply::Settled { reports, flows: some } = reply else {
-            return Err(fleet.strange(place, "it did not report").into());
-        };
+    for Settled { reports, flows: some } in settled {
         join::settled(&mut decided, reports);
         flows.extend(some);
     }
@@ -201,7 +219,7 @@ impl Subject for Docker {
         self.runtime.block_on(async {
             fleet.start(fleet.stopped()).await?;
             fleet.grow(case.world.nodes.len()).await?;
-            fleet.all(&Order::Begin { world: case.world.clone() }).await
+            fleet.tell(0..fleet.len(), &Order::Begin { world: case.world.clone() }).await
         })?;
         self.world = case.world.clone();
         self.flows.clear();
@@ -210,7 +228,8 @@ impl Subject for Docker {
 
     fn apply(&mut self, step: &Step) -> Result<Applied, SubjectError> {
         let started = Instant::now();
-        let work = bring_into_force(&mut self.fleet, &step.desired, &step.events, &mut self.flows);
+        let work =
+            bring_into_force(&mut self.fleet, (&self.world, &step.desired), &step.events, &mut self.flows);
         let highest = self.runtime.block_on(work)?;
         self.world = step.desired.world.clone();
         Ok(Applied { revision: highest, convergence: started.elapsed().max(Duration::from_nanos(1)) })
@@ -222,7 +241,9 @@ impl Subject for Docker {
             .map(|probe| Ok((self.place(&probe.from)?, question::question(probe, &self.world)?)))
             .collect::<Result<Vec<_>, _>>()
             .map_err(failed::<NotThere>("place the probes"))?;
-        let work = ask(&mut self.fleet, questions, self.options.patient);
+        let nodes = INTERNET + 1..self.world.nodes.len() + 1;
+        let settle = Settle { patient: self.options.patient };
+        let work = ask(&mut self.fleet, nodes, questions, settle);
         let (decided, flows) = self.runtime.block_on(work)?;
         let observations = join::observations(probes, &self.world, &decided, &flows);
         self.flows.extend(flows);

@@ -172,18 +172,31 @@ impl Fleet {
         peers.filter(|(_, peer)| !peer.runs).map(|(place, _)| place).collect()
     }
 
-    /// Gives the same order to every container that runs, and returns their replies by their places.
+    /// Gives the same order to those of these containers that run, and returns their replies by their places.
     ///
     /// # Errors
     /// A container failed or ended.
-    pub(super) async fn all(&mut self, order: &Order) -> Result<BTreeMap<usize, Reply>, SubjectError> {
+    pub(super) async fn tell(
+        &mut self,
+        places: impl IntoIterator<Item = usize>,
+        order: &Order,
+    ) -> Result<BTreeMap<usize, Reply>, SubjectError> {
         let line = encode(order).map_err(|error| self.strange(INTERNET, &error.to_string()))?;
-        let peers = self.peers.iter().enumerate();
-        let places: Vec<usize> = peers.filter(|(_, peer)| peer.runs).map(|(place, _)| place).collect();
+        let places: Vec<usize> = places.into_iter().filter(|place| self.runs(*place)).collect();
         for place in &places {
             self.write(*place, &line).await?;
         }
         self.replies(&places, None).await
+    }
+
+    /// Whether the container in a place is there.
+    pub(super) fn runs(&self, place: usize) -> bool {
+        self.peers.get(place).is_some_and(|peer| peer.runs)
+    }
+
+    /// How many places there are.
+    pub(super) const fn len(&self) -> usize {
+        self.peers.len()
     }
 
     /// Gives each of these containers its order; one that is asked alone hears what the others drop meanwhile.

@@ -10,7 +10,7 @@ use egret_agent::clock;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::LocalSet;
 
-use super::wire::{Lines, Order, Reply, VERSION, encode};
+use super::wire::{Lines, Order, Reply, Settle, Settled, VERSION, encode};
 use crate::subject::SubjectError;
 use crate::subject::lab::raise_limits;
 use crate::subject::site::{Elsewhere, Site, SiteError, failed, own_address};
@@ -113,7 +113,7 @@ async fn obey(
         | Order::Apply { .. }
         | Order::Ask { .. }
         | Order::Elsewhere { .. }
-        | Order::Settle { .. } => None,
+        | Order::Settle(_) => None,
     };
     if let Some(made) = made {
         *site = Some(made.map_err(failed("set up the site"))?);
@@ -135,16 +135,23 @@ async fn obey(
             let (revision, flows) = site.apply(&desired, &events).await?;
             Reply::Applied { revision, flows }
         }
-        Order::Ask { first, questions } => {
+        Order::Ask { first, questions, settle: end } => {
             // What came too late for the question before is not about these.
             while elsewhere.try_recv().is_ok() {}
             let decided = site.ask(first, questions, elsewhere).await;
-            Reply::Decided(decided.map_err(failed::<SiteError>("make the probes"))?)
+            let decided = decided.map_err(failed::<SiteError>("make the probes"))?;
+            let settled = match end {
+                Some(end) => Some(settle(site, end).await?),
+                None => None,
+            };
+            Reply::Decided { decided, settled }
         }
-        Order::Settle { patient } => {
-            let reports = site.settle(patient).await.map_err(failed::<SiteError>("make the probes"))?;
-            Reply::Settled { reports, flows: site.collect()? }
-        }
+        Order::Settle(end) => Reply::Settled(settle(site, end).await?),
         Order::Elsewhere { .. } | Order::BeInternet { .. } | Order::BeNode { .. } => Reply::Done,
     })
+}
+
+async fn settle(site: &mut Site, end: Settle) -> Result<Settled, SubjectError> {
+    let reports = site.settle(end.patient).await.map_err(failed::<SiteError>("make the probes"))?;
+    Ok(Settled { reports, flows: site.collect()? })
 }

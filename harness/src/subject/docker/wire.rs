@@ -62,6 +62,8 @@ pub(super) enum Order {
         first: usize,
         /// The questions.
         questions: Vec<Question>,
+        /// Given where no other site has a part in the step: it is over with the last of them.
+        settle: Option<Settle>,
     },
     /// Drops that another site has seen.
     Elsewhere {
@@ -69,10 +71,14 @@ pub(super) enum Order {
         drops: Vec<Flow>,
     },
     /// End the clients whose packets were dropped, and hand over the flows since the last time.
-    Settle {
-        /// They wait out their own time limits.
-        patient: bool,
-    },
+    Settle(Settle),
+}
+
+/// How a step ends.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Settle {
+    /// Clients wait out their own time limits.
+    pub(super) patient: bool,
 }
 
 /// What a site answers.
@@ -97,18 +103,27 @@ pub(super) enum Reply {
         flows: Vec<Flow>,
     },
     /// Every question is decided.
-    Decided(Vec<Decided>),
-    /// The step is over.
-    Settled {
-        /// Of the clients that were told last, with their places among the questions of the step.
-        reports: Vec<(usize, Report)>,
-        /// In order of time.
-        flows: Vec<Flow>,
+    Decided {
+        /// In the order of the questions.
+        decided: Vec<Decided>,
+        /// Given where the step was to be over.
+        settled: Option<Settled>,
     },
+    /// The step is over.
+    Settled(Settled),
     /// Packets were dropped here just now; unasked.
     Drops(Vec<Flow>),
     /// It could not be done.
     Failed(Failure),
+}
+
+/// What a site has at the end of a step.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Settled {
+    /// Of the clients that were told last, with their places among the questions of the step.
+    pub(super) reports: Vec<(usize, Report)>,
+    /// In order of time.
+    pub(super) flows: Vec<Flow>,
 }
 
 /// Why a site could not do something.
