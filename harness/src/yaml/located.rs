@@ -225,7 +225,7 @@ impl<'de, S: Deserialize<'de>, L: Deserialize<'de>> Deserialize<'de> for Short<S
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-                L::deserialize(SeqAccessDeserializer::new(access)).map(Short::Long)
+                L::deserialize(List(SeqAccessDeserializer::new(access))).map(Short::Long)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
@@ -234,6 +234,31 @@ impl<'de, S: Deserialize<'de>, L: Deserialize<'de>> Deserialize<'de> for Short<S
         }
 
         deserializer.deserialize_any(ShortVisitor(PhantomData))
+    }
+}
+
+/// A list, which is never read as the fields of a mapping in their order.
+struct List<A>(SeqAccessDeserializer<A>);
+
+impl<'de, A: SeqAccess<'de>> Deserializer<'de> for List<A> {
+    type Error = A::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        self.0.deserialize_any(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        _visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        Err(de::Error::invalid_type(de::Unexpected::Seq, &"a word or a mapping"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 

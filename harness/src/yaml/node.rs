@@ -117,11 +117,15 @@ impl Node {
         let mut next = Some(first);
         while let Some(error) = next.take_if(|_| errors.len() < MOST_ERRORS) {
             // A field that is missing because its value was wrong or its key misspelt is not another error.
-            let culprit = error.culprit();
-            let is_consequence =
+            // Nor is one that nothing is left of: then what holds it is left out.
+            let mut culprit = error.culprit();
+            let is_missing =
                 error.missing().is_some_and(|missing| removed.iter().any(|other| missing.is_like(other)));
-            if !is_consequence {
+            if !is_missing && !removed.contains(&culprit) {
                 errors.push(error);
+            }
+            while !culprit.is_root() && removed.contains(&culprit) {
+                culprit.0.pop();
             }
             if culprit.is_root() || !rest.leave_out(&culprit) {
                 break;
