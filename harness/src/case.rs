@@ -90,6 +90,8 @@ pub struct Case {
     pub at: Location,
     /// What exists before the first step.
     pub world: World,
+    /// Connections that are opened before the first step.
+    pub openings: Vec<Probe>,
     /// What happens; at least one.
     pub steps: Vec<Step>,
     /// Where the policies of all steps stand; of a policy that is replaced, the last. See [`Step::policies`].
@@ -162,7 +164,8 @@ pub struct Step {
     pub events: Vec<StepEvent>,
     /// Policies of this step that select no endpoint: the step fails.
     pub select_nothing: Vec<(PolicyId, Location)>,
-    /// What is asked, in the order of the file; expanded from lists, `*` and matrices.
+    /// What is asked: first of the connections that are open, then in the order of the file, expanded from lists,
+    /// `*` and matrices.
     pub expectations: Vec<Expectation>,
     /// Where the policies in force in this step stand.
     pub policies: PolicyLocations,
@@ -282,11 +285,13 @@ pub enum Capability {
     Addresses,
     /// Policies for every namespace, where others' pods are too; found in the case, as above.
     ClusterWide,
+    /// Connections that stay open from step to step; found in the case, as above.
+    Keep,
 }
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Cilium,
         Self::Fqdn,
         Self::L7Http,
@@ -303,6 +308,7 @@ impl Capability {
         Self::Internet,
         Self::Addresses,
         Self::ClusterWide,
+        Self::Keep,
     ];
 
     /// The word in case files, on the command line and in reports.
@@ -325,6 +331,7 @@ impl Capability {
             Self::Internet => "internet",
             Self::Addresses => "addresses",
             Self::ClusterWide => "cluster-wide",
+            Self::Keep => "keep",
         }
     }
 

@@ -105,6 +105,7 @@ pub(crate) fn case(expectations: Vec<Expectation>) -> Case {
         source: Arc::clone(&title.source),
         at: title,
         world: World::default(),
+        openings: Vec::new(),
         steps: vec![step],
         policies: policies(),
     }

@@ -59,6 +59,10 @@ fn steps(
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Stopped> {
     sides.begin(case).map_err(|error| Stopped { step: None, error })?;
+    if !case.openings.is_empty() {
+        // How they opened shows in the first step.
+        sides.probe(&case.openings).map_err(|error| Stopped { step: None, error })?;
+    }
     for step in &case.steps {
         tell(Event::StepStarted { case: &case.name, step: &step.name });
         let outcome = run_step(step, sides);

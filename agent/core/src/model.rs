@@ -6,7 +6,9 @@
 //! | a packet's way from client to server | `route` |
 //! | what the proxies for HTTP and TLS let pass | `proxy` |
 //! | names: the client's resolver, the DNS proxy, the cluster's server | `resolver` |
+//! | connections that stay open from step to step | `kept` |
 
+mod kept;
 mod node;
 mod proxy;
 mod resolver;
@@ -18,10 +20,12 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::compile::Changed;
-use crate::probe::{Observation, Outcome, Peer, Port, Probe, Record, Request};
+use crate::probe::{JudgedAs, Judgement, Observation, Outcome, Peer, Port, Probe, Record, Request};
 use crate::state::DatapathState;
 use crate::world::Application;
 use crate::{Desired, ObjectName, Protocol};
+use egret_shared::DropReason;
+use kept::Kept;
 use node::Node;
 use proxy::Said;
 use route::{Arrival, Client, Journey};
@@ -39,6 +43,8 @@ pub struct Model {
     stopped: BTreeSet<String>,
     /// Connections opened so far: each gets a port of its own.
     opened: u16,
+    /// Connections that stay open, by name.
+    kept: BTreeMap<String, Kept>,
 }
 
 impl Model {
@@ -49,8 +55,9 @@ impl Model {
     }
 
     /// Brings a desired state into force on every node. What nodes have learned and which connections are
-    /// open stays.
+    /// open stays; whoever goes away closes what it has open before it goes.
     pub fn apply(&mut self, desired: &Desired) {
+        self.hang_up(&desired.world);
         let changed = Changed::between(&self.desired, desired);
         self.desired = desired.clone();
         self.nodes.retain(|name, _| desired.world.nodes.contains_key(name));
@@ -143,7 +150,29 @@ impl Model {
                     (journey, outcome)
                 })
             }
+            Request::Keep { connection, open: Some(opening) } => {
+                self.open(connection, (&probe.from, &client), opening)
+            }
+            Request::Keep { connection, open: None } => self.exchange(connection),
+            Request::Forge { source, .. } => self.forged(&client, *source),
         }
+    }
+
+    /// What becomes of a packet from an address that is not its sender's: the hook at the sender's endpoint drops
+    /// it before anything else is looked at (policy semantics 6.1), and nobody answers.
+    fn forged(&self, client: &Client, source: IpAddr) -> Observation {
+        let node = client.node.as_ref().and_then(|node| self.nodes.get(node));
+        let own = |endpoint: &crate::state::EndpointState| match source {
+            IpAddr::V4(source) => endpoint.ipv4 == Some(source),
+            IpAddr::V6(source) => endpoint.ipv6 == Some(source),
+        };
+        let endpoint = node.and_then(|node| node.endpoint_of(client)).filter(|endpoint| !own(endpoint));
+        let egress = endpoint.map(|_| Judgement {
+            verdict: JudgedAs::Dropped,
+            reason: Some(DropReason::InvalidSourceIp),
+            by: None,
+        });
+        Observation { client: Outcome::Timeout, egress, ingress: None, addresses: Vec::new() }
     }
 
     /// Finds the peer's address, resolving a name first, and goes there.

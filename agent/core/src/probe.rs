@@ -57,6 +57,33 @@ pub enum Request {
         /// A, AAAA.
         record: Record,
     },
+    /// Say a line, and hear it again, over a TCP connection that stays open from step to step.
+    Keep {
+        /// Name of the connection, by which it is known.
+        connection: String,
+        /// Where to open it first; `None`: it was opened before.
+        open: Option<Opening>,
+    },
+    /// Send the first packet of a connection, or one datagram, from an address that is not the client's own.
+    Forge {
+        /// The packet's source.
+        source: IpAddr,
+        /// Whom.
+        to: Peer,
+        /// Port.
+        port: Port,
+        /// TCP or UDP.
+        protocol: Protocol,
+    },
+}
+
+/// Where a connection is opened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// Whom.
+    pub to: Peer,
+    /// Port.
+    pub port: Port,
 }
 
 /// Whom a probe addresses.
@@ -146,16 +173,26 @@ pub enum Outcome {
     TlsAlert,
     /// Somebody else answered: the identity that came back.
     WrongPeer(String),
+    /// A kept connection: what was said came back. Its other states are these two and [`Outcome::Reset`].
+    Open,
+    /// A kept connection: nothing came back, and it did not end.
+    Stalled,
+    /// A kept connection: its server has closed it.
+    Closed,
 }
 
 impl Outcome {
+    /// The states of a kept connection.
+    pub const STATES: [Self; 4] = [Self::Open, Self::Stalled, Self::Reset, Self::Closed];
+
     /// The peer was not reached, as a silent drop looks to the client.
     #[must_use]
     pub const fn is_blocked(&self) -> bool {
         matches!(self, Self::Timeout | Self::DnsTimeout)
     }
 
-    /// Reads the word that case files and reports use; `wrong peer` cannot be expected.
+    /// Reads the word that case files and reports use; `wrong peer` cannot be expected, and the states of kept
+    /// connections have a reader of their own.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
@@ -174,6 +211,24 @@ impl Outcome {
             ),
         })
     }
+
+    /// Reads the word for a state of a kept connection.
+    #[must_use]
+    pub fn parse_state(text: &str) -> Option<Self> {
+        Some(match text {
+            "open" => Self::Open,
+            "stalled" => Self::Stalled,
+            "reset" => Self::Reset,
+            "closed" => Self::Closed,
+            _ => return None,
+        })
+    }
+
+    /// Whether a kept connection is over.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        !matches!(self, Self::Open | Self::Stalled)
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -191,6 +246,9 @@ impl fmt::Display for Outcome {
             Self::ServFail => "servfail",
             Self::TlsAlert => "tls alert",
             Self::WrongPeer(peer) => return write!(f, "answer from {peer}"),
+            Self::Open => "open",
+            Self::Stalled => "stalled",
+            Self::Closed => "closed",
         })
     }
 }

@@ -1,19 +1,22 @@
 //! One probe's client: resolves, talks, and says what it saw.
 
 mod datagram;
+mod forged;
 mod http;
+mod kept;
 mod ping;
 mod resolver;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use egret_core::Protocol;
 use egret_core::probe::{Http, Outcome, Record};
 use serde::{Deserialize, Serialize};
 
+pub use self::kept::{Kept, keep};
 pub use self::resolver::Resolver;
 use crate::network::outcome_of;
 use crate::{Network, ProbeError};
@@ -96,6 +99,24 @@ pub enum Exchange {
         name: String,
         /// Record type.
         record: Record,
+    },
+    /// A line over a connection that stays open; done by [`keep`], with the connection at hand.
+    Keep {
+        /// Name of the connection.
+        connection: String,
+        /// Where to open it first, and the identity that must be there; `None` takes any.
+        open: Option<(SocketAddr, Option<String>)>,
+    },
+    /// The first packet of a connection, or a datagram, from an address that is not the client's own.
+    Forged {
+        /// The packet's source.
+        source: IpAddr,
+        /// Whom.
+        to: IpAddr,
+        /// Port.
+        port: u16,
+        /// TCP or UDP.
+        protocol: Protocol,
     },
 }
 
@@ -188,6 +209,15 @@ async fn perform(client: &Client<'_>, exchange: &Exchange, log: &mut Log<'_>) ->
             within(client.limits.answer, Outcome::Timeout, ping::exchange(client, remote, log)).await
         }
         Exchange::Sctp { .. } => Err(ProbeError::Unsupported { what: "SCTP" }.into()),
+        Exchange::Keep { .. } => Err(ProbeError::Unsupported { what: "a connection that stays open" }.into()),
+        Exchange::Forged { source, to, port, protocol } => {
+            let (IpAddr::V4(source), IpAddr::V4(to)) = (*source, *to) else {
+                return Err(ProbeError::Unsupported { what: "a forged source over IPv6" }.into());
+            };
+            log.stage = Stage::Talk;
+            let talk = forged::exchange(client, (source, SocketAddrV4::new(to, *port)), *protocol, log);
+            within(client.limits.answer, Outcome::Timeout, talk).await
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | [`client::run`] | one probe: resolve, talk, and say what the client saw |
+//! | [`client::keep`] | one line over a connection that stays open |
 //! | [`server::serve`] | what a pod or a host serves: its identity over HTTP or UDP, the cluster's DNS |
 //! | [`server::serve_authority`] | the DNS server of the simulated Internet |
 //! | [`message`] | the DNS messages of both |
@@ -17,7 +18,7 @@ pub mod message;
 pub mod network;
 pub mod server;
 
-pub use client::{Attempt, Client, Exchange, Limits, Report, Resolver, Stage, Target, run};
+pub use client::{Attempt, Client, Exchange, Kept, Limits, Report, Resolver, Stage, Target, keep, run};
 pub use error::ProbeError;
 pub use network::{Network, ThisNetwork};
 pub use server::{Server, Zones, serve, serve_authority};

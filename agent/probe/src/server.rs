@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use self::dns::Answers;
 use self::forward::Forward;
+pub(crate) use self::http::STAY;
 pub use self::zones::Zones;
 use crate::network::{bind, listen, report_icmp_errors};
 use crate::{Network, ProbeError};
@@ -33,7 +34,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Stops the servers; their sockets are closed on return.
+    /// Stops the servers; their sockets, and those of their clients, are closed on return.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }

@@ -16,6 +16,8 @@ use socket2::{Domain, Socket, Type};
 
 #[path = "loopback/cluster.rs"]
 mod cluster;
+#[path = "loopback/kept.rs"]
+mod kept;
 #[path = "loopback/outcome.rs"]
 mod outcome;
 #[path = "loopback/recorder.rs"]

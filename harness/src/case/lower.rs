@@ -4,7 +4,9 @@ mod address;
 mod change;
 mod expect;
 mod files;
+mod forge;
 mod internet;
+mod keep;
 mod matrix;
 mod object;
 mod parts;
@@ -29,13 +31,14 @@ use egret_core::{Desired, Protocol};
 use egret_shared::Proxy;
 
 use super::schema::{CapabilityWord, CaseFile, DialectWord, StepFile};
-use super::{Capability, Case, Expectation, PolicyLocations, Step, StepEvent};
+use super::{Capability, Case, Expect, PolicyLocations, Step, StepEvent};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
 use crate::yaml::{Document, Located, Manifest, Short, documents, manifests};
 pub(crate) use address::Addresses;
 use expect::Around;
 pub(super) use files::Files;
+use keep::Keeps;
 use parts::Parts;
 use policy::Policies;
 pub(super) use policy::check_policy;
@@ -75,21 +78,20 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
     parts.gather(source, &file.world, files, &mut problems);
     let world = Worldly::new(&parts, &mut problems);
     let initial = world.world.clone();
-    if let Some(keep) = &file.keep {
-        problems.not_simulated("`keep`", keep.at.in_source(source));
-    }
     if file.title.value.trim().is_empty() {
         problems.add(Diagnostic::error("the title is empty").at(file.title.at.in_source(source)));
     }
     if file.steps.value.is_empty() {
         problems.add(Diagnostic::error("a case has at least one step").at(file.steps.at.in_source(source)));
     }
-    let mut state =
-        State { world, policies: Policies::new(), stopped: BTreeSet::new(), files: files.clone() };
+    let names: Vec<String> = file.steps.value.iter().enumerate().map(step_name).collect();
+    let mut keeps = Keeps::new(source, &file.keep, &names, &mut problems);
+    let openings = keeps.before(&initial, &mut problems);
+    let mut state = State { world, policies: Policies::new(), stopped: BTreeSet::new(), files: files.clone() };
     let mut steps = Vec::new();
     let mut kinds = BTreeSet::new();
     for (index, step) in file.steps.value.iter().enumerate() {
-        steps.push(lower_step(index, step, document, &mut state, &mut problems));
+        steps.push(lower_step((index, step), document, &mut state, &mut keeps, &mut problems));
         kinds.extend(state.policies.keys().map(|id| id.kind.clone()));
     }
     check_step_names(&steps, &mut problems);
@@ -114,18 +116,26 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
         at: file.title.at.in_source(source),
         source: Arc::clone(source),
         world: initial,
+        openings,
         steps,
         policies: locations,
     })
 }
 
+/// The name of a step, which a case need not give.
+fn step_name((index, step): (usize, &Located<StepFile>)) -> String {
+    let name = step.value.name.as_ref();
+    name.map_or_else(|| format!("step {}", index + 1), |name| name.value.clone())
+}
+
 fn lower_step(
-    index: usize,
-    step: &Located<StepFile>,
+    (index, step): (usize, &Located<StepFile>),
     document: &Document,
     state: &mut State,
+    keeps: &mut Keeps<'_>,
     problems: &mut Problems,
 ) -> Step {
+    let title = step_name((index, step));
     let source = &document.source;
     let StepFile { name, apply, delete, change, expect, matrix } = &step.value;
     let at = name.as_ref().map_or(step.at, |name| name.at).in_source(source);
@@ -152,22 +162,24 @@ fn lower_step(
     }
     let events: Vec<StepEvent> =
         change.iter().filter_map(|change| change::make(change, source, state, problems)).collect();
-    if expect.0.is_empty() && matrix.is_empty() {
+    let around = Around { source, world: &state.world.world, policies: &state.policies };
+    let mut expectations = keeps.in_step((index, &title), &around, problems);
+    let states = expectations.iter().any(|kept| kept.expect != Expect::default());
+    if expect.0.is_empty() && matrix.is_empty() && !states {
         problems.add(
             Diagnostic::error("this step expects nothing")
                 .at(at.clone())
                 .help("say who can talk to whom: `expect: { a -> b:80: ok }`"),
         );
     }
-    let around = Around { source, world: &state.world.world, policies: &state.policies };
-    let listed = expect.0.iter().flat_map(|(key, value)| expect::lower(key, value, &around, problems));
-    let mut expectations: Vec<_> = listed.collect();
+    expectations
+        .extend(expect.0.iter().flat_map(|(key, value)| expect::lower(key, value, &around, problems)));
     for table in matrix {
         expectations.extend(matrix::lower(table, &around, problems));
     }
     clients_run(&expectations, state, problems);
     Step {
-        name: name.as_ref().map_or_else(|| format!("step {}", index + 1), |name| name.value.clone()),
+        name: title,
         at,
         desired: Desired {
             world: state.world.world.clone(),
@@ -254,6 +266,9 @@ fn check_step_names(steps: &[Step], problems: &mut Problems) {
 /// What the file requires, and what it needs without saying so.
 fn requires(file: &CaseFile, steps: &[Step]) -> BTreeSet<Capability> {
     let mut words: BTreeSet<_> = file.requires.iter().map(|word| capability(*word)).collect();
+    if !file.keep.is_empty() {
+        words.insert(Capability::Keep);
+    }
     if steps.iter().any(|step| step.desired.world.nodes.len() > 1) {
         words.insert(Capability::Nodes);
     }
@@ -271,7 +286,7 @@ fn requires(file: &CaseFile, steps: &[Step]) -> BTreeSet<Capability> {
             pods.chain(world.internet.hosts.values().flat_map(|host| &host.serves)).collect();
         let asked = step.expectations.iter().filter_map(|expected| match &expected.probe.request {
             Request::Connect { protocol, http, .. } => Some((*protocol, http.tls)),
-            Request::Ping { .. } | Request::Dns { .. } => None,
+            Request::Ping { .. } | Request::Dns { .. } | Request::Keep { .. } | Request::Forge { .. } => None,
         });
         let asked: Vec<_> = asked.collect();
         if served.iter().any(|serve| serve.application == Application::Https)

@@ -4,7 +4,7 @@ mod step;
 mod world;
 
 pub use step::{
-    AgentFile, ChangeFile, DefaultWord, ExpectFile, KeepFile, KeepWord, LabelFile, LinkFile, LinkWord,
+    AgentFile, ChangeFile, DefaultWord, ExpectFile, KeepFile, LabelFile, LinkFile, LinkWord,
     MatrixFile, NodeRef, ObjectFile, ObjectRef, StepFile,
 };
 pub use world::{
@@ -40,7 +40,7 @@ pub struct CaseFile {
     pub steps: Located<Vec<Located<StepFile>>>,
     /// Connections that stay open across steps.
     #[serde(default)]
-    pub keep: Option<Located<Vec<KeepFile>>>,
+    pub keep: Vec<KeepFile>,
 }
 
 /// What a subject may or may not be able to do.

@@ -65,6 +65,31 @@ fn cases_of_the_corpus_name_their_source() {
     }
 }
 
+/// The table of `cases/README.md` names every decision vector once, and cases that are there.
+#[test]
+fn every_decision_vector_has_a_case_or_a_reason() {
+    /// As many as the table of decisions has.
+    const VECTORS: u32 = 45;
+    let text = std::fs::read_to_string(corpus().join("README.md")).expect("readable");
+    let (_, behind) = text.split_once("\n## Decision vectors\n").expect("the section");
+    let table = behind.split_once("\n## ").map_or(behind, |(table, _)| table);
+    let names: Vec<String> =
+        find(&corpus(), &[]).expect("cases").into_iter().map(|found| found.name).collect();
+    let mut vectors = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, numbers, _, shown, _] = cells.as_slice() else { panic!("not a row of three: {row}") };
+        vectors.extend(numbers.split(", ").map(|number| number.parse::<u32>().expect("a number")));
+        let cases: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert_eq!(cases.is_empty(), shown.starts_with("not simulated: "), "{row}");
+        for case in cases {
+            assert!(names.iter().any(|name| name == case), "there is no case `{case}`");
+        }
+    }
+    vectors.sort_unstable();
+    assert_eq!(vectors, (1..=VECTORS).collect::<Vec<_>>());
+}
+
 /// What the fast reader and the located tree make of every YAML file of the corpus must be the same.
 #[test]
 fn both_yaml_readers_agree_on_the_corpus() {

@@ -68,6 +68,7 @@ impl Place {
 fn needs_a_name(question: &Exchange) -> bool {
     match question {
         Exchange::Dns { .. } => true,
+        Exchange::Keep { .. } | Exchange::Forged { .. } => false,
         Exchange::Tcp { to, .. }
         | Exchange::Udp { to, .. }
         | Exchange::Sctp { to, .. }

@@ -90,7 +90,7 @@ impl Docker {
     pub const NAME: &'static str = "docker";
 
     /// What the subject can do: what the lab can.
-    pub const CAPABILITIES: [Capability; 9] = super::Lab::CAPABILITIES;
+    pub const CAPABILITIES: [Capability; 10] = super::Lab::CAPABILITIES;
 
     /// Containers for the Internet and the first node; `binary` is the image's content, as for [`make_image`].
     ///

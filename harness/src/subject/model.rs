@@ -23,10 +23,11 @@ impl Model {
     pub const NAME: &'static str = "model";
 
     /// What the model can do.
-    pub const CAPABILITIES: [Capability; 12] = [
+    pub const CAPABILITIES: [Capability; 13] = [
         Capability::Cilium,
         Capability::Faults,
         Capability::Fqdn,
+        Capability::Keep,
         Capability::L7Dns,
         Capability::L7Http,
         Capability::Sctp,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use egret_core::probe::{Peer, Port, Probe, Request, Source};
+use egret_core::probe::{Opening, Peer, Port, Probe, Request, Source};
 use egret_core::world::{DNS_AUTHORITY, Host, TargetPort, World};
 use egret_core::{ObjectName, Protocol};
 use egret_probe::{Exchange, Resolver, Target};
@@ -70,6 +70,20 @@ fn exchange(request: &Request, world: &World) -> Result<Exchange, NotThere> {
     Ok(match request {
         Request::Dns { name, record } => Exchange::Dns { name: name.clone(), record: *record },
         Request::Ping { to } => Exchange::Ping { to: target(to, world)? },
+        Request::Keep { connection, open } => {
+            let open = open.as_ref().map(|Opening { to, port }| {
+                let port = number(to, port, Protocol::Tcp, world)?;
+                let at = SocketAddr::new(address(to, world)?, port);
+                Ok::<_, NotThere>((at, identity(to, world)))
+            });
+            Exchange::Keep { connection: connection.clone(), open: open.transpose()? }
+        }
+        Request::Forge { source, to, port, protocol } => Exchange::Forged {
+            source: *source,
+            to: address(to, world)?,
+            port: number(to, port, *protocol, world)?,
+            protocol: *protocol,
+        },
         Request::Connect { to, port, protocol, http } => {
             let expect_peer = identity(to, world);
             let port = number(to, port, *protocol, world)?;
@@ -87,15 +101,25 @@ fn exchange(request: &Request, world: &World) -> Result<Exchange, NotThere> {
 }
 
 fn target(peer: &Peer, world: &World) -> Result<Target, NotThere> {
+    match peer {
+        Peer::Name(name) => Ok(Target::Name(name.clone())),
+        Peer::Pod(_) | Peer::Service(_) | Peer::Node(_) | Peer::Address(_) => {
+            address(peer, world).map(Target::Address)
+        }
+    }
+}
+
+/// The address of a peer that is not known by a name of DNS.
+fn address(peer: &Peer, world: &World) -> Result<IpAddr, NotThere> {
     let first = |addresses: Option<&Vec<IpAddr>>| addresses.and_then(|list| list.first()).copied();
     let address = match peer {
-        Peer::Name(name) => return Ok(Target::Name(name.clone())),
+        Peer::Name(_) => None,
         Peer::Address(address) => Some(*address),
         Peer::Pod(name) => first(world.pods.get(name).map(|pod| &pod.addresses)),
         Peer::Service(name) => first(world.services.get(name).map(|service| &service.cluster_ips)),
         Peer::Node(name) => first(world.nodes.get(name).map(|node| &node.addresses)),
     };
-    address.map(Target::Address).ok_or_else(|| NotThere(format!("{peer:?}")))
+    address.ok_or_else(|| NotThere(format!("{peer:?}")))
 }
 
 /// The identity that must answer; `None` where several may, or nobody known has the address.

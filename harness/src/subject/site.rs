@@ -9,6 +9,7 @@ mod serving;
 mod topology;
 mod wiring;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -16,14 +17,15 @@ use std::os::fd::AsRawFd;
 use egret_agent::netlink::Mac;
 use egret_agent::{Agent, AgentError, clock};
 use egret_core::flow::Flow;
+use egret_core::probe::Source;
 use egret_core::{Desired, ObjectName, World};
-use egret_probe::{ProbeError, Report};
+use egret_probe::{Exchange, ProbeError, Report};
 use serde::{Deserialize, Serialize};
 
 use super::question::Question;
 use super::{SubjectError, question};
 use crate::case::StepEvent;
-use asking::{Ring, Running};
+use asking::{Connection, Ring, Running};
 use serving::Serving;
 use topology::Topology;
 #[cfg(feature = "docker")]
@@ -73,6 +75,8 @@ pub(super) struct Site {
     flows: Vec<Flow>,
     /// Clients that were dropped and have not been told.
     dropped: Vec<(usize, Running)>,
+    /// Connections that stay open from step to step, each with its client.
+    kept: BTreeMap<String, (Source, Connection)>,
     lost: u64,
     wall_offset: u64,
 }
@@ -136,6 +140,7 @@ impl Site {
             world: World::default(),
             flows: Vec::new(),
             dropped: Vec::new(),
+            kept: BTreeMap::new(),
             lost: 0,
             wall_offset,
         }
@@ -149,12 +154,23 @@ impl Site {
         let empty = Desired { world: world.clone(), ..Desired::default() };
         self.dropped.clear();
         self.topology.mend(&self.world).map_err(failed::<AgentError>("bring the links up"))?;
+        self.hang_up().map_err(failed::<AgentError>("end the connections"))?;
         self.reconcile(world).await.map_err(failed::<SiteError>("bring up the world"))?;
         self.topology.apply(&empty).map_err(failed::<AgentError>("bring up the world"))?;
         for agent in self.topology.agents() {
             agent.forget().map_err(failed::<AgentError>("reset the node"))?;
         }
         self.collect().map(drop)
+    }
+
+    /// Resets what an earlier case kept open, with nothing in force that would keep it from the servers.
+    fn hang_up(&mut self) -> Result<(), AgentError> {
+        if self.kept.is_empty() {
+            return Ok(());
+        }
+        self.topology.apply(&Desired { world: self.world.clone(), ..Desired::default() })?;
+        self.kept.clear();
+        Ok(())
     }
 
     /// Brings a step's state into force. Gives the highest revision and the flows since the step before, whose
@@ -206,6 +222,12 @@ impl Site {
         if self.world == *world {
             return Ok(());
         }
+        // Processes end before their network does.
+        self.kept.retain(|_, (from, _)| match from {
+            Source::Pod(pod) => world.pods.contains_key(pod),
+            Source::Node(_) | Source::Address(_) => true,
+        });
+        self.serving.retire(world).await;
         self.topology.reconcile(world)?;
         self.listen()?;
         self.serving.reconcile(world, &self.topology).await?;
@@ -271,17 +293,27 @@ impl Site {
             let missing = || question::NotThere(format!("{:?}", question.from));
             let netns = self.topology.client(&self.world, &question.from).ok_or_else(missing)?.try_clone()?;
             let started = now();
-            let mut running = asking::start(netns, question);
+            let connection = self.connection(&question);
+            let mut running = asking::start(netns, question, connection);
             let topology = &mut self.topology;
             let mut drain = || topology.agents().flat_map(Agent::drain).collect();
             let report =
-                asking::decide(&mut running, &self.rings, &mut self.flows, &mut drain, elsewhere).await?;
+                asking::decide((&mut running, started), &self.rings, &mut self.flows, &mut drain, elsewhere)
+                    .await?;
             if report.is_none() {
                 self.dropped.push((index, running));
             }
             all.push(Decided { during: (started, now()), report });
         }
         Ok(all)
+    }
+
+    /// The connection that a question is asked on, if it is one that stays open.
+    fn connection(&mut self, question: &Question) -> Option<Connection> {
+        let Exchange::Keep { connection, open: _ } = &question.exchange else { return None };
+        let entry = self.kept.entry(connection.clone());
+        let (_, connection) = entry.or_insert_with(|| (question.from.clone(), Connection::default()));
+        Some(Connection::clone(connection))
     }
 
     /// Ends the clients whose packets were dropped, and gives their reports with their places among the

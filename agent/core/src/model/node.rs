@@ -22,7 +22,7 @@ pub(super) struct Node {
     connections: BTreeMap<CtKey, CtEntry>,
 }
 
-/// The first packet of a connection.
+/// A client's packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet {
     pub(super) client: IpAddr,
@@ -32,6 +32,8 @@ pub(super) struct Packet {
     /// Port; the type of an ICMP message.
     pub(super) server_port: u16,
     pub(super) protocol: Protocol,
+    /// Of no account for other protocols.
+    pub(super) tcp_flags: u8,
 }
 
 /// What a hook made of a packet.
@@ -90,13 +92,7 @@ impl Node {
     ///
     /// The datapath takes any backend. Here it is always the first, so that predictions repeat.
     pub(super) fn translate(&self, packet: &mut Packet) -> Result<(), DropReason> {
-        let key = |slot| ServiceKey {
-            address: packet.server.into(),
-            port: packet.server_port.to_be_bytes(),
-            protocol: packet.protocol.number(),
-            pad: 0,
-            slot,
-        };
+        let key = |slot| service_key(packet.server, packet.server_port, packet.protocol, slot);
         if !self.state().services.contains_key(&key(0)) {
             return Ok(());
         }
@@ -104,6 +100,11 @@ impl Node {
         packet.server = backend.address.to_ip();
         packet.server_port = u16::from_be_bytes(backend.port);
         Ok(())
+    }
+
+    /// Whether an address and port are those of a service.
+    pub(super) fn has_service(&self, address: IpAddr, port: u16, protocol: Protocol) -> bool {
+        self.state().services.contains_key(&service_key(address, port, protocol, 0))
     }
 
     /// A packet leaves an endpoint, after service translation.
@@ -125,18 +126,23 @@ impl Node {
         now: u64,
     ) -> Hooked {
         let policy = endpoint.policy(direction);
+        let protocol = packet.protocol.number();
+        let key = key(packet, side(direction));
+        // As in the programs: a packet counts for its connection before policy is asked, which it always is.
+        let live = |entry: &&mut CtEntry| is_live(entry, protocol, packet.tcp_flags, now);
+        let tracked = self.connections.get_mut(&key).filter(live).map(|entry| {
+            count(entry, protocol, packet.tcp_flags, false, now);
+        });
         let rows = self.state().policies.get(&policy);
         let identity = self.state().identity_of(peer);
-        let protocol = packet.protocol.number();
         let decision = decide(policy, identity, protocol, packet.server_port, |key| rows?.lookup(key));
-        let side = side(direction);
         match decision.verdict {
-            Verdict::Forwarded | Verdict::Redirected(_) => {
+            Verdict::Forwarded | Verdict::Redirected(_) if tracked.is_none() => {
                 let mut entry = open(decision.rule);
-                count(&mut entry, protocol, tcp::SYN, false, now);
-                self.connections.insert(key(packet, side), entry);
+                count(&mut entry, protocol, packet.tcp_flags, false, now);
+                self.connections.insert(key, entry);
             }
-            Verdict::Dropped(_) => {}
+            Verdict::Forwarded | Verdict::Redirected(_) | Verdict::Dropped(_) => {}
         }
         Hooked { verdict: decision.verdict, judgement: self.judgement(policy, &decision) }
     }
@@ -150,7 +156,7 @@ impl Node {
     /// Whether an answer to `packet` passes the hook at which the packet passed: its connection is live.
     pub(super) fn passes_reply(&mut self, packet: &Packet, direction: Direction, now: u64) -> bool {
         let protocol = packet.protocol.number();
-        let answer = tcp::SYN | tcp::ACK;
+        let answer = packet.tcp_flags | tcp::ACK;
         match self.connections.get_mut(&key(packet, side(direction))) {
             Some(entry) if is_live(entry, protocol, answer, now) => {
                 count(entry, protocol, answer, true, now);
@@ -176,6 +182,16 @@ const fn side(direction: Direction) -> Side {
     match direction {
         Direction::Egress => Side::Client,
         Direction::Ingress => Side::Server,
+    }
+}
+
+fn service_key(address: IpAddr, port: u16, protocol: Protocol, slot: u32) -> ServiceKey {
+    ServiceKey {
+        address: address.into(),
+        port: port.to_be_bytes(),
+        protocol: protocol.number(),
+        pad: 0,
+        slot,
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use egret_shared::decide::conntrack::tcp;
 use egret_shared::{Direction, Proxy, Verdict};
 
 use super::Model;
@@ -57,7 +58,7 @@ pub(super) struct Journey {
     pub(super) ingress: Option<Judgement>,
     pub(super) arrival: Arrival,
     /// The packet after service translation.
-    packet: Option<Packet>,
+    pub(super) packet: Option<Packet>,
 }
 
 /// Where a packet ended.
@@ -109,7 +110,8 @@ impl Model {
             return journey;
         }
         let client_port = self.next_port();
-        let mut packet = Packet { client: address, client_port, server, server_port: port, protocol };
+        let mut packet =
+            Packet { client: address, client_port, server, server_port: port, protocol, tcp_flags: tcp::SYN };
         let now = self.now;
         let node = client.node.as_ref().and_then(|node| self.nodes.get_mut(node));
         if let Some(node) = node {
@@ -153,7 +155,7 @@ impl Model {
     }
 
     /// Takes a packet from the client's node to whoever has the server's address.
-    fn deliver(&mut self, journey: &mut Journey, packet: Packet) {
+    pub(super) fn deliver(&mut self, journey: &mut Journey, packet: Packet) {
         journey.packet = Some(packet);
         if self.is_cut_between(packet.client, packet.server) {
             // Both ends of a link that is down know it, and what is left of one to a node that has stopped: whoever has
@@ -184,7 +186,7 @@ impl Model {
     }
 
     /// Whether a link that is down, or a node that has stopped, lies between two addresses.
-    fn is_cut_between(&self, one: IpAddr, other: IpAddr) -> bool {
+    pub(super) fn is_cut_between(&self, one: IpAddr, other: IpAddr) -> bool {
         let world = &self.desired.world;
         let node = |address| {
             let node = world.node_at(address).map(|(name, _)| name);
@@ -202,7 +204,7 @@ impl Model {
         }
     }
 
-    /// Whether an answer passes back through the hooks that the first packet passed.
+    /// Whether an answer passes back through the hooks that the packet passed.
     pub(super) fn reply(&mut self, client: &Client, journey: &Journey) -> bool {
         let Some(packet) = journey.packet else { return true };
         let now = self.now;
@@ -233,7 +235,7 @@ impl Model {
 }
 
 /// Whether somebody has this address.
-fn exists(world: &World, address: IpAddr) -> bool {
+pub(super) fn exists(world: &World, address: IpAddr) -> bool {
     address == DNS_AUTHORITY.ip()
         || world.internet.hosts.contains_key(&address)
         || world.node_at(address).is_some()

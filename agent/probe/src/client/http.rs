@@ -21,7 +21,7 @@ use crate::network::bind;
 use crate::server::PEER_HEADER;
 
 /// Who answers in HTTP without giving an identity.
-const UNNAMED: &str = "a server without identity";
+pub(super) const UNNAMED: &str = "a server without identity";
 /// Who answers, but not in HTTP.
 const NOT_HTTP: &str = "a server that does not speak HTTP";
 
@@ -111,7 +111,7 @@ pub(super) async fn exchange(
 }
 
 /// What an error of an HTTP exchange says: the kernel's error when there is one under it, else the peer's doing.
-fn stop(remote: SocketAddr, error: hyper::Error) -> Stop {
+pub(super) fn stop(remote: SocketAddr, error: hyper::Error) -> Stop {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(outcome) = inner.downcast_ref::<io::Error>().and_then(crate::network::outcome_of) {

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use egret_core::Protocol;
 use egret_core::probe::{Http, JudgedAs, Outcome, Request};
 use egret_core::world::World;
 use egret_shared::DropReason;
 
+use super::forge;
 use super::piece::Piece;
 use super::policy::{self, Policies};
 use super::problems::Problems;
@@ -51,17 +53,18 @@ pub(super) fn lower(
 ) -> Vec<Expectation> {
     let at = key.at.in_source(around.source);
     let mut http = Http::default();
-    let expect = match &value.value {
-        Short::Word(word) => {
-            let at = value.at.in_source(around.source);
-            client(word, &at, problems).map(|client| Expect { client: Some(client), ..Expect::default() })
-        }
-        Short::Long(file) => long(file, &mut http, value, around, problems),
-    };
+    let expect = outcome(value, client, &mut http, around, problems);
     let asked = target::parse(&Piece::whole(&key.value, &at), &http, around.world, problems);
-    let (Some(expect), Some(asked)) = (expect, asked) else { return Vec::new() };
-    if let (Short::Long(file), Some(first)) = (&value.value, asked.first()) {
-        fits(file, &first.probe.request, around, problems);
+    let (Some(expect), Some(mut asked)) = (expect, asked) else { return Vec::new() };
+    if let Short::Long(file) = &value.value {
+        if let Some(source) = &file.source {
+            let forged = asked.into_iter().map(|asked| forge::lower(source, asked, around, problems));
+            let Some(forged) = forged.collect() else { return Vec::new() };
+            asked = forged;
+        }
+        if let Some(first) = asked.first() {
+            fits(file, &first.probe.request, around, problems);
+        }
     }
     let one = |asked: target::Asked| Expectation {
         probe: asked.probe,
@@ -72,16 +75,69 @@ pub(super) fn lower(
     asked.into_iter().map(one).collect()
 }
 
+/// Reads the word for what a client sees.
+type ClientReader = fn(&str, &Location, &mut Problems) -> Option<ClientWord>;
+
+/// What is expected of a connection that is kept, in one step.
+pub(super) fn of_kept(
+    value: &Located<Short<String, ExpectFile>>,
+    around: &Around<'_>,
+    problems: &mut Problems,
+) -> Option<Expect> {
+    if let Short::Long(ExpectFile { headers, body, addresses, source, .. }) = &value.value {
+        let places = [
+            headers.as_ref().map(|part| ("headers", part.at)),
+            body.as_ref().map(|part| ("body", part.at)),
+            addresses.as_ref().map(|part| ("addresses", part.at)),
+            source.as_ref().map(|part| ("source", part.at)),
+        ];
+        for (word, at) in places.into_iter().flatten() {
+            problems.add(
+                Diagnostic::error(format!("`{word}` belongs to a probe, not to a connection that is kept"))
+                    .at(at.in_source(around.source)),
+            );
+        }
+    }
+    outcome(value, state, &mut Http::default(), around, problems)
+}
+
+/// The short or the long form; `read` knows the words for what the client sees.
+fn outcome(
+    value: &Located<Short<String, ExpectFile>>,
+    read: ClientReader,
+    http: &mut Http,
+    around: &Around<'_>,
+    problems: &mut Problems,
+) -> Option<Expect> {
+    match &value.value {
+        Short::Word(word) => {
+            let at = value.at.in_source(around.source);
+            read(word, &at, problems).map(|client| Expect { client: Some(client), ..Expect::default() })
+        }
+        Short::Long(file) => long(file, read, http, value, around, problems),
+    }
+}
+
 /// The long form.
 fn long(
     file: &ExpectFile,
+    read: ClientReader,
     http: &mut Http,
     value: &Located<Short<String, ExpectFile>>,
     around: &Around<'_>,
     problems: &mut Problems,
 ) -> Option<Expect> {
-    let ExpectFile { client: client_word, egress, ingress, reason, by: by_word, headers, body, addresses } =
-        file;
+    let ExpectFile {
+        client: client_word,
+        egress,
+        ingress,
+        reason,
+        by: by_word,
+        headers,
+        body,
+        addresses,
+        source: _,
+    } = file;
     let place = |word: &Located<String>| word.at.in_source(around.source);
     if let Some(headers) = headers {
         http.headers.clone_from(&headers.value);
@@ -103,7 +159,7 @@ fn long(
     let mut keep = |right: bool| is_right &= right;
     let mut expect = Expect::default();
     if let Some(word) = client_word {
-        expect.client = client(&word.value, &place(word), problems);
+        expect.client = read(&word.value, &place(word), problems);
         keep(expect.client.is_some());
     }
     if let Some(word) = egress {
@@ -143,7 +199,7 @@ fn fits(file: &ExpectFile, request: &Request, around: &Around<'_>, problems: &mu
                 .at(addresses.at.in_source(around.source)),
         );
     }
-    let is_http = matches!(request, Request::Connect { protocol: egret_core::Protocol::Tcp, .. });
+    let is_http = matches!(request, Request::Connect { protocol: Protocol::Tcp, .. });
     let carried = file.headers.as_ref().map(|headers| headers.at).or(file.body.as_ref().map(|body| body.at));
     if let Some(at) = carried.filter(|_| !is_http) {
         problems.add(
@@ -159,6 +215,15 @@ fn client(word: &str, at: &Location, problems: &mut Problems) -> Option<ClientWo
     }
     problems.expect(Outcome::parse(word).map(ClientWord::Is), || {
         Diagnostic::error(format!("unknown outcome `{word}`")).at(at.clone()).nearest(word, &OUTCOMES)
+    })
+}
+
+fn state(word: &str, at: &Location, problems: &mut Problems) -> Option<ClientWord> {
+    problems.expect(Outcome::parse_state(word).map(ClientWord::Is), || {
+        let words = Outcome::STATES.map(|state| state.to_string());
+        Diagnostic::error(format!("unknown state `{word}` of a connection"))
+            .at(at.clone())
+            .nearest(word, &words)
     })
 }
 

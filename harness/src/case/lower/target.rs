@@ -23,9 +23,9 @@ pub(super) struct Asked {
 }
 
 /// One side after expansion.
-struct Side<T> {
-    what: T,
-    text: String,
+pub(super) struct Side<T> {
+    pub(super) what: T,
+    pub(super) text: String,
     /// Came from `*`: a pod is not asked about itself then.
     is_wild: bool,
 }
@@ -89,7 +89,7 @@ fn method<'a>(from: &Piece<'a>) -> (Option<&'static str>, Piece<'a>) {
 fn is_self(from: &Source, request: &Request) -> bool {
     let peer = match request {
         Request::Connect { to, .. } | Request::Ping { to } => to,
-        Request::Dns { .. } => return false,
+        Request::Dns { .. } | Request::Keep { .. } | Request::Forge { .. } => return false,
     };
     matches!((from, peer), (Source::Pod(from), Peer::Pod(to)) if from == to)
 }
@@ -143,7 +143,7 @@ pub(super) fn short(name: &ObjectName) -> String {
     if name.namespace == ObjectName::DEFAULT_NAMESPACE { name.name.clone() } else { name.to_string() }
 }
 
-fn source(from: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<Vec<Side<Source>>> {
+pub(super) fn source(from: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<Vec<Side<Source>>> {
     let one = |what| vec![Side { what, text: from.text().to_owned(), is_wild: false }];
     if let Some(name) = from.strip_prefix("node ") {
         return node(&name.trim(), world, problems).map(Source::Node).map(one);
@@ -165,7 +165,12 @@ fn source(from: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<Ve
     pod(from, world, problems).map(Source::Pod).map(one)
 }
 
-fn target(to: &Piece<'_>, http: &Http, world: &World, problems: &mut Problems) -> Option<Vec<Side<Request>>> {
+pub(super) fn target(
+    to: &Piece<'_>,
+    http: &Http,
+    world: &World,
+    problems: &mut Problems,
+) -> Option<Vec<Side<Request>>> {
     let one = |what| vec![Side { what, text: to.text().to_owned(), is_wild: false }];
     if let Some(query) = to.strip_prefix("dns ") {
         return dns(&query, problems).map(one);

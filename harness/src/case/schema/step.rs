@@ -148,6 +148,8 @@ pub struct ExpectFile {
     pub headers: Option<Located<LabelsFile>>,
     /// Body that the request carries.
     pub body: Option<Located<String>>,
+    /// Source address of the packet, in place of the client's own.
+    pub source: Option<Located<String>>,
     /// Addresses that a DNS answer holds.
     pub addresses: Option<Located<Vec<Located<String>>>>,
 }
@@ -180,29 +182,15 @@ pub enum DefaultWord {
 #[serde(deny_unknown_fields)]
 pub struct KeepFile {
     /// Name.
-    pub name: String,
-    /// Client.
-    pub from: String,
-    /// Server.
-    pub to: String,
-    /// When it opens: `before step 1`, or a step's name.
-    pub open: String,
-    /// What it does in each step: `open`, `stalled`, `reset` or `closed`.
-    pub then: std::collections::BTreeMap<String, KeepWord>,
-}
-
-/// State of a kept connection.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum KeepWord {
-    /// Data goes both ways.
-    Open,
-    /// No answer, no reset.
-    Stalled,
-    /// Reset by the network or the peer.
-    Reset,
-    /// Closed by the peer.
-    Closed,
+    pub name: Located<String>,
+    /// Client: a pod, a node or an address, as before the `->` of `expect`.
+    pub from: Located<String>,
+    /// Server and port, as behind the `->` of `expect`.
+    pub to: Located<String>,
+    /// When it opens: `before step 1`, or in a step, by its name, when the step's policies are in force.
+    pub open: Located<String>,
+    /// By step, what becomes of it there: `open`, `stalled`, `reset` or `closed`, or a mapping with that for `client`.
+    pub then: Entries<Located<Short<String, ExpectFile>>>,
 }
 
 // === impl ObjectFile ===

@@ -77,8 +77,9 @@ fn of_probes(step: &Step, needs: &mut BTreeSet<Capability>) {
             needs.insert(Capability::Internet);
         }
         let to = match &expectation.probe.request {
-            Request::Connect { to, .. } | Request::Ping { to } => to,
-            Request::Dns { .. } => continue,
+            Request::Connect { to, .. } | Request::Ping { to } | Request::Forge { to, .. } => to,
+            // A cluster keeps no connection, so the case is skipped for that.
+            Request::Dns { .. } | Request::Keep { .. } => continue,
         };
         if matches!(to, Peer::Address(_)) {
             needs.insert(Capability::Addresses);

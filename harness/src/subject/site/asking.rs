@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use egret_agent::{Agent, Netns};
 use egret_core::flow::Flow;
-use egret_probe::{Attempt, Client, Limits, ProbeError, Report, run};
+use egret_probe::{Attempt, Client, Exchange, Kept, Limits, ProbeError, Report, keep, run};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::SiteError;
@@ -40,6 +40,9 @@ pub(super) fn ring(agent: &Agent) -> io::Result<Ring> {
 /// Drops that other sites have seen while a client here waits.
 pub(in crate::subject) type Elsewhere = mpsc::UnboundedReceiver<Vec<Flow>>;
 
+/// A connection that stays open, for the one client at a time that speaks on it.
+pub(super) type Connection = Rc<Mutex<Kept>>;
+
 /// A client that is under way.
 pub(super) struct Running {
     attempts: Rc<RefCell<Vec<Attempt>>>,
@@ -47,8 +50,8 @@ pub(super) struct Running {
     report: JoinHandle<Result<Report, ProbeError>>,
 }
 
-/// Starts a client. Must run inside a `LocalSet`.
-pub(super) fn start(netns: Netns, question: Question) -> Running {
+/// Starts a client, on this connection if its exchange is one more on a connection. Must run inside a `LocalSet`.
+pub(super) fn start(netns: Netns, question: Question, connection: Option<Connection>) -> Running {
     let attempts = Rc::new(RefCell::new(Vec::new()));
     let (give_up, given_up) = oneshot::channel::<()>();
     let log = Rc::clone(&attempts);
@@ -67,14 +70,22 @@ pub(super) fn start(netns: Netns, question: Question) -> Running {
                 pending::<()>().await;
             }
         };
-        run(&client, &question.exchange, &mut started, give_up).await
+        match (&question.exchange, connection) {
+            (Exchange::Keep { open, .. }, Some(connection)) => {
+                let open = open.as_ref().map(|(at, peer)| (*at, peer.as_deref()));
+                let mut kept = connection.lock().await;
+                keep(&client, &mut kept, open, &mut started, give_up).await
+            }
+            (exchange, _) => run(&client, exchange, &mut started, give_up).await,
+        }
     });
     Running { attempts, give_up, report }
 }
 
-/// Waits until a client has its outcome (`Some`), or its current packets were dropped (`None`).
+/// Waits until a client that started at `since` has its outcome (`Some`), or its current packets were dropped
+/// (`None`).
 pub(super) async fn decide(
-    running: &mut Running,
+    (running, since): (&mut Running, u64),
     rings: &[Ring],
     flows: &mut Vec<Flow>,
     drain: &mut impl FnMut() -> Vec<Flow>,
@@ -89,8 +100,9 @@ pub(super) async fn decide(
             Some(news) = elsewhere.recv() => (news, false),
         };
         let current = running.attempts.borrow().last().copied();
-        let dropped =
-            current.is_some_and(|attempt| news.iter().any(|flow| join::was_dropped(&attempt, flow)));
+        // A connection that stays open may have been dropped before, under other policies.
+        let mut recent = news.iter().filter(|flow| flow.time >= since);
+        let dropped = current.is_some_and(|attempt| recent.any(|flow| join::was_dropped(&attempt, flow)));
         if own {
             flows.extend(news);
         }

@@ -66,9 +66,8 @@ impl Serving {
         }
     }
 
-    /// Starts and stops servers so that they are what a world says; all of them listen on return.
-    pub(super) async fn reconcile(&mut self, world: &World, topology: &Topology) -> Result<(), SiteError> {
-        self.zones.set(world)?;
+    /// Stops the servers that another world does not have, while they still have a network: their clients hear of it.
+    pub(super) async fn retire(&mut self, world: &World) {
         let wanted = menus(world);
         let stale: Vec<Owner> = self
             .running
@@ -81,7 +80,13 @@ impl Serving {
                 server.stop().await;
             }
         }
-        for (owner, menu) in wanted {
+    }
+
+    /// Starts servers so that they are what a world says, once those of another have retired; all of them listen on
+    /// return.
+    pub(super) async fn reconcile(&mut self, world: &World, topology: &Topology) -> Result<(), SiteError> {
+        self.zones.set(world)?;
+        for (owner, menu) in menus(world) {
             if self.running.contains_key(&owner) {
                 continue;
             }
