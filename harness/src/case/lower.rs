@@ -8,6 +8,7 @@ mod forge;
 mod internet;
 mod keep;
 mod matrix;
+mod misread;
 mod object;
 mod parts;
 mod piece;

@@ -214,7 +214,12 @@ fn client(word: &str, at: &Location, problems: &mut Problems) -> Option<ClientWo
         return Some(ClientWord::Blocked);
     }
     problems.expect(Outcome::parse(word).map(ClientWord::Is), || {
-        Diagnostic::error(format!("unknown outcome `{word}`")).at(at.clone()).nearest(word, &OUTCOMES)
+        let problem = Diagnostic::error(format!("unknown outcome `{word}`")).at(at.clone());
+        if VERDICTS.contains(&word) {
+            return problem
+                .help(format!("a verdict is given by direction: `{{ client: timeout, egress: {word} }}`"));
+        }
+        problem.nearest(word, &OUTCOMES)
     })
 }
 

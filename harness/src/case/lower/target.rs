@@ -6,6 +6,7 @@ use egret_core::probe::{Http, Peer, Port, Probe, Record, Request, Source};
 use egret_core::world::World;
 use egret_core::{ObjectName, Protocol};
 
+use super::misread;
 use super::piece::Piece;
 use super::problems::Problems;
 use super::serve;
@@ -43,6 +44,14 @@ pub(super) fn parse(
             .at(key.location())
             .help("write `from -> to: outcome`")
     })?;
+    if let Some((_, again)) = to.split_once("->") {
+        problems.add(
+            Diagnostic::error(format!("`{}` has two `->`", key.text()))
+                .at(again.location())
+                .help("one line asks one thing of each target: `from -> to, other: outcome`"),
+        );
+        return None;
+    }
     let (method, from) = method(&from.trim());
     let mut http = http.clone();
     if let Some(method) = &method {
@@ -71,7 +80,8 @@ pub(super) fn parse(
             });
         }
     }
-    if asked.is_empty() {
+    let nobody = sources.is_empty() || targets.is_empty();
+    if asked.is_empty() && !nobody {
         problems.add(Diagnostic::error(format!("`{}` asks nothing", key.text())).at(key.location()));
     }
     Some(asked)
@@ -162,6 +172,11 @@ pub(super) fn source(from: &Piece<'_>, world: &World, problems: &mut Problems) -
                 .nearest(from.text(), &hosts)
         });
     }
+    let words: Vec<_> = std::iter::once("node").chain(METHODS).collect();
+    if let Some(problem) = misread::client(from, &words) {
+        problems.add(problem);
+        return None;
+    }
     pod(from, world, problems).map(Source::Pod).map(one)
 }
 
@@ -182,6 +197,10 @@ pub(super) fn target(
     }
     if let Some(name) = to.text().strip_suffix(" icmp").map(|name| to.split_at(name.len()).0.trim()) {
         return ping(&name, world, problems);
+    }
+    if let Some(problem) = misread::target(to) {
+        problems.add(problem);
+        return None;
     }
     let parts = to.rsplit_once(":");
     let (name, port) = problems.expect(parts, || {
