@@ -8,6 +8,7 @@
 //! | ports by name and number, ICMP types | `port` |
 //! | DNS: names, their servers, placeholders | `name` |
 //! | what is denied by default | `default_deny` |
+//! | the pods' own node, and the API server | `node` |
 //!
 //! Each warning has a code, which [`catalogue`] lists, a place, a reason and a remedy. Sources: policy semantics 3.5 and 15; row numbers in
 //! the modules are those of section 15.
@@ -15,6 +16,7 @@
 pub mod catalogue;
 mod default_deny;
 mod name;
+mod node;
 mod overlap;
 mod peer;
 mod port;
@@ -32,8 +34,15 @@ use scene::{Found, Scene};
 pub fn lint(cluster: &Cluster) -> Vec<Diagnostic> {
     let scene = Scene::new(cluster);
     let mut found = Found::new(cluster);
-    let themes =
-        [selection::check, peer::check, overlap::check, port::check, name::check, default_deny::check];
+    let themes = [
+        selection::check,
+        peer::check,
+        overlap::check,
+        port::check,
+        name::check,
+        default_deny::check,
+        node::check,
+    ];
     for check in themes {
         check(&scene, &mut found);
     }

@@ -15,6 +15,11 @@ const fn code(name: &'static str, about: &'static str) -> Code {
 
 /// All of them, ordered by name.
 pub const CATALOGUE: &[Code] = &[
+    code(
+        "api-server-denied",
+        "a deny means the place where the API server stands, which another rule allows",
+    ),
+    code("api-server-nowhere", "nothing says who the API server is, so that no address belongs to it"),
     code("default-deny-without-dns", "egress is denied by default, and nothing lets the pods ask for names"),
     code("defined-twice", "two policies have one name, and say different things: the later counts"),
     code("deny-only", "a policy with deny rules alone closes everything else too"),
@@ -30,6 +35,7 @@ pub const CATALOGUE: &[Code] = &[
     code("except-allowed-elsewhere", "what an exception leaves out, another rule allows"),
     code("fails-open", "Cilium opens this rule further than it reads"),
     code("fqdn-without-dns-rule", "no DNS rule lets a name through, so that its addresses are never learned"),
+    code("icmp-left-out", "every port of TCP, UDP and SCTP is named, and that leaves ICMP out"),
     code("icmp-type-zero", "ICMP type 0 stands for every type"),
     code("label-outside-identity", "Cilium keeps this label out of identities, so that no selector sees it"),
     code("named-port-ambiguous", "pods call different ports by this name, and release 1.19 drops the rule"),
@@ -41,11 +47,13 @@ pub const CATALOGUE: &[Code] = &[
         "a policy's subject is of the policy's own namespace, whatever its selector says",
     ),
     code("own-namespace-only", "the empty selector stands for the policy's own namespace"),
+    code("own-node-closed", "under Cilium default deny at egress closes the pod's own node too"),
     code("peer-matches-nothing", "nobody has the labels of this peer"),
     code("placeholder-name", "the name looks like one that was meant to be replaced"),
     code("port-zero", "port 0 stands for every port"),
     code("ports-match-nothing", "an item of `toPorts` without ports matches nothing"),
     code("prefix-over-cluster", "under Cilium a prefix never means pods or nodes"),
+    code("probes-denied", "a deny means the pod's own node too, whose kubelet asks whether the pod is well"),
     code(
         "proxy-overruled",
         "another rule lets some peers pass whatever these HTTP, DNS or server name rules say",
@@ -75,6 +83,7 @@ mod tests {
         let sources = [
             include_str!("default_deny.rs"),
             include_str!("name.rs"),
+            include_str!("node.rs"),
             include_str!("overlap.rs"),
             include_str!("peer.rs"),
             include_str!("port.rs"),

@@ -1,7 +1,7 @@
 //! Ports by name and by number, and ICMP types.
 
 use egret_core::Protocol;
-use egret_core::rule::{Dialect, Peers, PortMatch, PortRule, Ports, Rule};
+use egret_core::rule::{Dialect, Effect, Peers, PortMatch, PortRule, Ports, Rule};
 use egret_core::selector::{Entity, Selector};
 use egret_shared::Direction;
 use serde_yaml::Value;
@@ -11,6 +11,7 @@ use super::scene::{Found, Scene, Spec, Subject, Warning, list};
 pub(super) fn check(scene: &Scene<'_>, found: &mut Found<'_>) {
     for spec in &scene.sections {
         named_port_unknown(scene, spec, found);
+        icmp_left_out(scene, spec, found);
         for (path, rule) in spec.written() {
             end_port_below_port(spec, &path, rule, found);
             port_zero(spec, &path, rule, found);
@@ -188,6 +189,29 @@ fn no_ports(spec: &Spec<'_>, path: &str, rule: &Value, found: &mut Found<'_>) {
                 .to_owned(),
         };
         found.add(spec.id, &format!("{path}.toPorts[{index}]"), warning);
+    }
+}
+
+/// Row 9: under Cilium ports are of TCP, UDP and SCTP, and no ports mean ICMP too.
+fn icmp_left_out(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) {
+    if scene.dialect == Dialect::Kubernetes {
+        return;
+    }
+    for rule in spec.section.rules.iter().filter(|rule| rule.effect == Effect::Allow) {
+        let every = |protocol: Protocol| {
+            let mut ports = rule.listed_ports().iter();
+            ports.any(|port| port.protocol == protocol && port.port == PortMatch::Every)
+        };
+        if ![Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter().all(every) {
+            continue;
+        }
+        let warning = Warning {
+            code: "icmp-left-out",
+            message: "every port of TCP, UDP and SCTP leaves ICMP out: nobody can ping".to_owned(),
+            why: "a rule without ports means ICMP too, one with ports does not, whatever they are",
+            help: "leave the ports out to mean all traffic".to_owned(),
+        };
+        found.at_rule(spec.id, &rule.path, warning);
     }
 }
 

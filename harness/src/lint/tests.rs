@@ -71,6 +71,12 @@ fn codes(world: &str, policies: &str, dialect: Dialect) -> Vec<&'static str> {
 const DNS: &str = "{ toEndpoints: [{ matchLabels: { 'k8s:io.kubernetes.pod.namespace': kube-system, k8s-app: kube-dns } }], \
                    toPorts: [{ ports: [{ port: '53', protocol: UDP }], rules: { dns: [{ matchPattern: '*' }] } }] }";
 
+const DNS_OF_KNP: &str = "{ ports: [{ port: 53, protocol: UDP }, { port: 53, protocol: TCP }] }";
+
+/// Somebody in the network of the node that all pods run on.
+const HOST: &str = "---\napiVersion: v1\nkind: Pod\nmetadata: { name: exporter, namespace: kube-system }\n\
+                    spec: { hostNetwork: true, containers: [{ ports: [{ containerPort: 9100 }] }] }\n";
+
 const GROUP: &str = "---\napiVersion: cilium.io/v2\nkind: CiliumCIDRGroup\nmetadata: { name: g }\n\
                      spec: { externalCIDRs: [203.0.113.0/28] }\n";
 
@@ -97,7 +103,7 @@ fn tier(tier: &str, before: &str) -> String {
 #[case::empty_rule(cnp("ingress: [{}]"), &["empty-rule"])]
 #[case::empty_rule_of_knp(knp("ingress: [{}]"), &[])]
 #[case::shadow(cnp("ingress: [{ fromEndpoints: [{ matchLabels: { app: b } }] }], ingressDeny: [{ fromEntities: [cluster] }]"),
-    &["deny-shadows-allow"])]
+    &["deny-shadows-allow", "probes-denied"])]
 #[case::shadow_of_a_port(
     cnp("ingress: [{ fromEntities: [world], toPorts: [{ ports: [{ port: '80', protocol: TCP }] }] }], \
          ingressDeny: [{ toPorts: [{ ports: [{ port: '1', endPort: 100, protocol: TCP }] }] }]"),
@@ -161,6 +167,22 @@ fn tier(tier: &str, before: &str) -> String {
 #[case::search_list(cnp(&format!("egress: [{}]", DNS.replace("'*'", "api.github.com"))), &["search-list-refused"])]
 #[case::search_list_allowed(
     cnp(&format!("egress: [{}]", DNS.replace("{ matchPattern: '*' }", "{ matchName: api.github.com }, { matchPattern: '**.cluster.local' }"))), &[])]
+#[case::every_port(cnp("ingress: [{ fromEntities: [world], toPorts: [{ ports: [{ port: '0' }] }] }]"), &["icmp-left-out", "port-zero"])]
+#[case::every_port_of_knp(knp("ingress: [{ ports: [{ protocol: TCP }, { protocol: UDP }, { protocol: SCTP }] }]"), &["icmp-left-out"])]
+#[case::two_protocols(knp("ingress: [{ ports: [{ protocol: TCP }, { protocol: UDP }] }]"), &[])]
+#[case::probes(cnp("ingress: [{ fromEntities: [world] }], ingressDeny: [{ fromEntities: [cluster] }]"), &["probes-denied"])]
+#[case::probes_of_a_port(
+    cnp("ingress: [{ fromEntities: [world] }], ingressDeny: [{ toPorts: [{ ports: [{ port: '8080', protocol: TCP }] }] }]"), &["probes-denied"])]
+#[case::no_probes_of_another_port(
+    cnp("ingress: [{ fromEntities: [world] }], ingressDeny: [{ toPorts: [{ ports: [{ port: '22', protocol: TCP }] }] }]"), &[])]
+#[case::the_node_itself(cnp("ingress: [{ fromEntities: [world] }], ingressDeny: [{ fromEntities: [host] }]"), &[])]
+#[case::own_node(format!("{HOST}{}", knp(&format!("policyTypes: [Egress], egress: [{DNS_OF_KNP}]"))), &["own-node-closed"])]
+#[case::own_node_opened(
+    format!("{HOST}{}{}", knp(&format!("policyTypes: [Egress], egress: [{DNS_OF_KNP}]")), cnp("egress: [{ toEntities: [host] }]")), &[])]
+#[case::api_server(cnp(&format!("egress: [{DNS}, {{ toEntities: [kube-apiserver] }}]")), &["api-server-nowhere"])]
+#[case::api_server_in_the_world(
+    cnp(&format!("egress: [{DNS}, {{ toEntities: [kube-apiserver] }}], egressDeny: [{{ toEntities: [world] }}]")),
+    &["api-server-denied", "api-server-nowhere"])]
 #[case::double_star(cnp(&format!("egress: [{}]", DNS.replace("'*'", "'a.**.com'"))), &["double-star-inside"])]
 fn warnings(#[case] policies: String, #[case] expected: &[&str]) {
     assert_eq!(codes(WORLD, &policies, Dialect::Cilium), expected, "{policies}");
