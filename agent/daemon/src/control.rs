@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use egret_core::ObjectName;
 use egret_core::flow::Flow;
 use egret_core::rule::Dialect;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::netlink::Mac;
@@ -59,6 +60,13 @@ pub enum Request {
     Capture(bool),
     /// Whose reading of policies holds; `None`: what the kinds of the policies in force say.
     Dialect(Option<Dialect>),
+    /// Lead prefixes outside the cluster to a neighbour of the node, in place of those before; none: no more.
+    Outside {
+        /// The neighbour.
+        via: Option<IpAddr>,
+        /// The prefixes.
+        prefixes: Vec<IpNet>,
+    },
 }
 
 /// A pod as [`PodKey`] writes it.

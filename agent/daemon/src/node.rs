@@ -17,8 +17,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use egret_core::flow::Flow;
 use egret_core::fqdn::Names;
-use egret_core::{Desired, ObjectName};
+use egret_core::{Desired, ObjectName, World};
 use egret_shared::{MARK_MASK, MARK_TO_PROXY};
+use ipnet::IpNet;
 
 use crate::agent::Agent;
 use crate::clock;
@@ -31,6 +32,7 @@ use alias::{Owner, PodKey};
 use link::Attachment;
 use masquerade::Masquerade;
 use place::{LocalPod, Placed, place};
+use routes::Outside;
 
 /// Routing table in which every address is the node's own, for proxied packets.
 const PROXY_TABLE: u8 = 200;
@@ -57,6 +59,7 @@ pub struct Node {
     adopted: Vec<Attachment>,
     /// The way of pods to the world outside.
     masquerade: Masquerade,
+    outside: Outside,
 }
 
 /// Why a pod gets no link.
@@ -119,6 +122,7 @@ impl Node {
             placed: Placed::default(),
             adopted,
             masquerade: Masquerade::default(),
+            outside: Outside::default(),
         })
     }
 
@@ -152,8 +156,7 @@ impl Node {
     pub fn settle(&mut self) -> Result<u64, AgentError> {
         let Some(snapshot) = &self.snapshot else { return Ok(0) };
         let mut desired = snapshot.desired.clone();
-        routes::reconcile(&self.netns, &self.name, &desired.world)
-            .map_err(AgentError::system("route to other nodes"))?;
+        self.route(&desired.world)?;
         let attachments =
             link::find(&self.netns).map_err(AgentError::system("look for the links of pods"))?;
         self.placed = place(&mut desired.world, &self.name, &snapshot.local, &attachments);
@@ -165,6 +168,27 @@ impl Node {
             }
         }
         Ok(revision)
+    }
+
+    /// Leads prefixes outside the cluster to a neighbour of this node, in place of those before; none: no more. An
+    /// agent that starts knows of none, and takes away what an earlier one made.
+    ///
+    /// # Errors
+    /// When the kernel refuses a route, for example because the neighbour is none.
+    pub fn lead_outside(&mut self, via: Option<IpAddr>, prefixes: Vec<IpNet>) -> Result<(), AgentError> {
+        let before = std::mem::replace(&mut self.outside, Outside { via, prefixes });
+        let Some(snapshot) = &self.snapshot else { return Ok(()) };
+        let led = self.route(&snapshot.desired.world);
+        if led.is_err() {
+            // Else every later change of the cluster would fail as well.
+            self.outside = before;
+        }
+        led
+    }
+
+    fn route(&self, world: &World) -> Result<(), AgentError> {
+        routes::reconcile(&self.netns, &self.name, world, &self.outside)
+            .map_err(AgentError::system("route to other nodes and outside"))
     }
 
     /// Links a pod: when this returns, it has its address and its policies are in force.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -10,6 +10,7 @@ use egret_agent::control::client::Client;
 use egret_agent::control::{self, ControlError, Reply, Request, Status};
 use egret_agent::kubernetes::{self, Settings};
 use egret_core::rule::Dialect;
+use ipnet::IpNet;
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -28,6 +29,8 @@ pub(super) enum Command {
     Capture(Capture),
     /// Say whose reading of policies holds on this node
     Dialect(DialectOf),
+    /// Lead prefixes outside the cluster to a neighbour of this node, in place of those before; none: no more
+    Outside(Outside),
     /// Return when versions of policies, pods or other objects are in force on this node
     Wait(Wait),
 }
@@ -67,6 +70,9 @@ pub(super) struct Flows {
     /// Go on with new ones
     #[arg(long)]
     follow: bool,
+    /// End when standard input does, so that nothing is left in a pod when the other side goes
+    #[arg(long, requires = "follow")]
+    bound: bool,
 }
 
 #[derive(clap::Args)]
@@ -95,6 +101,18 @@ pub(super) struct DialectOf {
 }
 
 #[derive(clap::Args)]
+pub(super) struct Outside {
+    #[command(flatten)]
+    at: At,
+    /// Address of the neighbour
+    #[arg(long)]
+    via: Option<IpAddr>,
+    /// The prefixes
+    #[arg(requires = "via")]
+    prefixes: Vec<IpNet>,
+}
+
+#[derive(clap::Args)]
 pub(super) struct Wait {
     #[command(flatten)]
     at: At,
@@ -118,6 +136,9 @@ pub(super) fn run(command: Command) -> Result<Exit, Error> {
             let dialect = Some(dialect).filter(|word| word != "auto");
             let dialect = dialect.as_deref().map(dialect_of).transpose()?;
             ask(&at.socket, &Request::Dialect(dialect)).map(|_done| Exit::Passed)
+        }
+        Command::Outside(Outside { at, via, prefixes }) => {
+            ask(&at.socket, &Request::Outside { via, prefixes }).map(|_done| Exit::Passed)
         }
         Command::Wait(wait) => await_objects(&wait),
     }
@@ -173,7 +194,10 @@ fn print_status(reply: &Reply) -> Result<Exit, Error> {
     Ok(Exit::Passed)
 }
 
-fn print_flows(Flows { at, since, follow }: &Flows) -> Result<Exit, Error> {
+fn print_flows(Flows { at, since, follow, bound }: &Flows) -> Result<Exit, Error> {
+    if *bound {
+        end_with_input()?;
+    }
     let mut client = connect(&at.socket)?;
     if *follow {
         client.wait_for_ever().map_err(failed)?;
@@ -192,6 +216,16 @@ fn print_flows(Flows { at, since, follow }: &Flows) -> Result<Exit, Error> {
         next = client.answer().map_err(failed)?;
     }
     Ok(Exit::Passed)
+}
+
+/// Ends this process when standard input ends.
+fn end_with_input() -> Result<(), Error> {
+    let watch = || {
+        let ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        std::process::exit(i32::from(ended.is_err()))
+    };
+    let thread = std::thread::Builder::new().name("input".into()).spawn(watch);
+    thread.map(drop).map_err(|error| Error::Agent(format!("could not watch standard input: {error}")))
 }
 
 fn await_objects(Wait { at, objects, timeout }: &Wait) -> Result<Exit, Error> {

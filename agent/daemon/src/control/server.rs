@@ -105,6 +105,10 @@ impl Connection {
                 self.daemon.set_dialect(dialect);
                 self.reply(&Reply::Done).await
             }
+            (Request::Outside { via, prefixes }, _) => {
+                let led = self.daemon.with_node(|node| node.lead_outside(via, prefixes));
+                self.done(led).await
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! The way to other nodes' pods: one route for each prefix, through the node that has it.
+//! The way to other nodes' pods, one route for each prefix, through the node that has it; and to simulated hosts
+//! outside the cluster.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,6 +13,15 @@ use crate::netlink::view::{self, Link};
 use crate::netlink::{Batch, Hop};
 use crate::netns::Netns;
 
+/// Prefixes outside the cluster, and the neighbour of the nodes that has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outside {
+    /// Whom packets for them are sent to.
+    pub(super) via: Option<IpAddr>,
+    /// The prefixes.
+    pub(super) prefixes: Vec<IpNet>,
+}
+
 /// Bytes of a packet on a link that nobody knows more about.
 pub(super) const USUAL_MTU: u32 = 1500;
 
@@ -19,9 +29,9 @@ pub(super) const USUAL_MTU: u32 = 1500;
 ///
 /// Nodes are neighbours on one link, as those of a kind cluster are. The node's own prefix leads nowhere, except to
 /// pods that are there: nobody's packet goes round in circles.
-pub(super) fn reconcile(netns: &Netns, own: &str, world: &World) -> io::Result<()> {
+pub(super) fn reconcile(netns: &Netns, own: &str, world: &World, outside: &Outside) -> io::Result<()> {
     let Some(uplink) = uplink(netns, own, &world.nodes)? else { return Ok(()) };
-    let wanted = wanted(own, &world.nodes);
+    let wanted = wanted(own, &world.nodes, outside);
     let present: BTreeMap<(IpAddr, u8), Option<IpAddr>> =
         view::routes(netns)?.into_iter().map(|route| (route.prefix, route.via)).collect();
     let mut batch = Batch::new();
@@ -39,8 +49,17 @@ pub(super) fn reconcile(netns: &Netns, own: &str, world: &World) -> io::Result<(
     batch.send(netns)
 }
 
-fn wanted(own: &str, nodes: &BTreeMap<String, Node>) -> BTreeMap<(IpAddr, u8), Option<IpAddr>> {
+fn wanted(
+    own: &str,
+    nodes: &BTreeMap<String, Node>,
+    outside: &Outside,
+) -> BTreeMap<(IpAddr, u8), Option<IpAddr>> {
     let mut wanted = BTreeMap::new();
+    if outside.via.is_some() {
+        let prefixes = outside.prefixes.iter().filter(|prefix| matches!(prefix, IpNet::V4(_)));
+        wanted.extend(prefixes.map(|prefix| ((prefix.network(), prefix.prefix_len()), outside.via)));
+    }
+    // Last, since no host outside takes a pod's place.
     for (name, node) in nodes {
         let via = node.addresses.iter().copied().find(IpAddr::is_ipv4);
         let prefixes = node.pod_cidrs.iter().filter(|prefix| matches!(prefix, IpNet::V4(_)));
@@ -86,6 +105,13 @@ mod tests {
         ];
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let expected = [((ip("10.244.0.0"), 24), None), ((ip("10.244.1.0"), 24), Some(ip("172.18.0.3")))];
-        assert_eq!(wanted("a", &nodes.into()), expected.into());
+        let nodes = nodes.into();
+        assert_eq!(wanted("a", &nodes, &Outside::default()), expected.into());
+        let outside = Outside {
+            via: Some(ip("172.18.0.9")),
+            prefixes: ["203.0.113.7/32", "10.244.0.0/24"].iter().map(|text| text.parse().unwrap()).collect(),
+        };
+        let host = [((ip("203.0.113.7"), 32), outside.via)];
+        assert_eq!(wanted("a", &nodes, &outside), expected.into_iter().chain(host).collect());
     }
 }
