@@ -1,7 +1,9 @@
 //! Attempts of a client and flows of the datapath to one observation.
 
+use std::net::IpAddr;
+
 use egret_core::flow::{Event, Flow, Packet};
-use egret_core::probe::{JudgedAs, Judgement, Observation, Probe};
+use egret_core::probe::{JudgedAs, Judgement, Observation, Outcome, Probe, Source};
 use egret_core::{ObjectName, World};
 use egret_probe::{Attempt, Report, Stage};
 use egret_shared::{CtStatus, Direction, Verdict};
@@ -21,8 +23,20 @@ fn sent_for<'a>(attempt: &Attempt, flow: &'a Flow) -> Option<&'a Packet> {
     (flow.protocol == attempt.protocol && forward && (own || by_proxy)).then_some(packet)
 }
 
+/// Whether a flow is the query that a DNS proxy made of the attempt in its node's name, as it arrives at a server on
+/// another node: the answer comes back to the proxy by itself then. Who asked it does not show, but one state is in
+/// force for every query that this node asks of its DNS server.
+fn asked_for(attempt: &Attempt, flow: &Flow, node: &[IpAddr]) -> bool {
+    let Event::Packet(packet) = &flow.event else { return false };
+    attempt.stage == Stage::Resolve
+        && flow.protocol == attempt.protocol
+        && node.contains(&flow.source.address)
+        && flow.destination.port == attempt.remote.port()
+        && matches!(packet.status, CtStatus::New | CtStatus::Established)
+}
+
 /// Whether a flow says that a packet of the attempt was dropped: nothing will come back for it.
-pub(super) fn was_dropped(attempt: &Attempt, flow: &Flow) -> bool {
+pub(crate) fn was_dropped(attempt: &Attempt, flow: &Flow) -> bool {
     matches!(flow.verdict, Verdict::Dropped(_)) && sent_for(attempt, flow).is_some()
 }
 
@@ -50,37 +64,61 @@ pub(super) fn observations(
             let begin = flows.partition_point(|flow| flow.time < from);
             let end = flows.partition_point(|flow| flow.time <= until);
             let own = flows.get(begin..end).unwrap_or_default();
-            let client = question::endpoint(&probe.from, world);
+            let client = Judged::of(&probe.from, world);
             Some(observe(client, decided.report.as_ref()?, own))
         })
         .collect()
 }
 
+/// By what flows a client is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged<'a> {
+    /// The pod whose endpoint judges what it sends, if there is one.
+    pod: Option<&'a ObjectName>,
+    /// Addresses of the pod's node.
+    node: &'a [IpAddr],
+}
+
+impl<'a> Judged<'a> {
+    pub(super) fn of(from: &'a Source, world: &'a World) -> Self {
+        let pod = question::endpoint(from, world);
+        let node = pod.and_then(|pod| world.nodes.get(&world.pods.get(pod)?.node));
+        Self { pod, node: node.map(|node| node.addresses.as_slice()).unwrap_or_default() }
+    }
+}
+
 /// What a client saw and what the datapath said about its last connection or query.
-///
-/// `client` is the pod of the client, if it is one with an endpoint of its own.
-pub(super) fn observe(client: Option<&ObjectName>, report: &Report, flows: &[Flow]) -> Observation {
-    let at = |direction: Direction| {
-        let attempt = report.attempts.last()?;
+pub(super) fn observe(client: Judged<'_>, report: &Report, flows: &[Flow]) -> Observation {
+    let Some(attempt) = report.attempts.last() else {
+        return Observation {
+            client: report.outcome.clone(),
+            egress: None,
+            ingress: None,
+            addresses: report.addresses.clone(),
+        };
+    };
+    let at = |direction: Direction, belongs: &dyn Fn(&Flow) -> bool| {
         let mut judged = flows.iter().filter(|flow| {
-            let own = flow.endpoint.as_ref().map(|endpoint| &endpoint.pod) == client;
+            let own = flow.endpoint.as_ref().map(|endpoint| &endpoint.pod) == client.pod;
             let here = match direction {
-                Direction::Egress => client.is_some() && own,
+                Direction::Egress => client.pod.is_some() && own,
                 Direction::Ingress => flow.endpoint.is_some() && !own,
             };
-            here && flow.direction == direction && sent_for(attempt, flow).is_some()
+            here && flow.direction == direction && belongs(flow)
         });
         // One state is in force for the whole step, so the first packet speaks for all; a drop behind it is
         // news all the same.
         let first = judged.clone().next();
         judged.find(|flow| matches!(flow.verdict, Verdict::Dropped(_))).or(first).map(judgement)
     };
-    Observation {
-        client: report.outcome.clone(),
-        egress: at(Direction::Egress),
-        ingress: at(Direction::Ingress),
-        addresses: report.addresses.clone(),
-    }
+    // A name that the proxy refuses it does not ask for: what it asks is for another query.
+    let went_on = report.outcome != Outcome::DnsRefused;
+    let sent = |flow: &Flow| sent_for(attempt, flow).is_some_and(|packet| went_on || !packet.from_proxy);
+    let egress = at(Direction::Egress, &sent);
+    let is_proxied = egress.as_ref().is_some_and(|judgement| judgement.verdict == JudgedAs::Redirected);
+    let asked = |flow: &Flow| went_on && is_proxied && asked_for(attempt, flow, client.node);
+    let ingress = at(Direction::Ingress, &sent).or_else(|| at(Direction::Ingress, &asked));
+    Observation { client: report.outcome.clone(), egress, ingress, addresses: report.addresses.clone() }
 }
 
 fn judgement(flow: &Flow) -> Judgement {

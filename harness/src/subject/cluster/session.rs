@@ -22,7 +22,7 @@ use super::shape::{Shape, is_clusters_own};
 use super::world::Made;
 use super::{Plugin, ability, access, at_least_something, backends};
 use crate::case::{Capability, Case, PolicyLocations, Step};
-use crate::subject::{Applied, ClusterOptions, join, question};
+use crate::subject::{Applied, ClusterOptions, join};
 use egret_core::World;
 
 /// Where the image stands that the cluster's own agents run.
@@ -155,8 +155,7 @@ impl Session {
             Plugin::Egret => self.agents.flows(&self.server).await?,
         };
         let observed = probes.iter().zip(&reports).map(|(probe, report)| {
-            let client = question::endpoint(&probe.from, world);
-            let seen = join::observe(client, report, &flows);
+            let seen = join::observe(join::Judged::of(&probe.from, world), report, &flows);
             Observation { addresses: self.actual.to_case(&seen.addresses), ..seen }
         });
         let observed = observed.collect();
