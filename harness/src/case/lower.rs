@@ -32,7 +32,7 @@ use egret_core::{Desired, Protocol};
 use egret_shared::Proxy;
 
 use super::schema::{CapabilityWord, CaseFile, DialectWord, StepFile};
-use super::{Capability, Case, Expect, PolicyLocations, Step, StepEvent};
+use super::{Capability, Case, Expect, Expectation, PolicyLocations, Step, StepEvent};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
 use crate::yaml::{Document, Located, Manifest, Short, documents, manifests};

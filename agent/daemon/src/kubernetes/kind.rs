@@ -89,7 +89,14 @@ impl Kind {
     /// Where the API server has it.
     #[must_use]
     pub fn resource(self) -> ApiResource {
-        let (group, version) = self.api_version().split_once('/').unwrap_or(("", self.api_version()));
+        self.resource_of(None)
+    }
+
+    /// The same under another version than the usual one.
+    #[must_use]
+    pub fn resource_of(self, api_version: Option<&str>) -> ApiResource {
+        let api_version = api_version.unwrap_or(self.api_version());
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, self.word()), self.plural())
     }
 

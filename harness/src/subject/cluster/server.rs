@@ -68,7 +68,12 @@ impl Server {
         if self.get(key).await?.is_some_and(|there| !self.is_ours(&there)) {
             return Err(ClusterError::Exists(key.to_string()));
         }
-        let api = self.at(key);
+        // A kind may have several versions, and a document is taken only under its own.
+        let resource = key.kind.resource_of(object["apiVersion"].as_str());
+        let api: Api<DynamicObject> = match &key.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
         let parameters = PatchParams {
             field_manager: Some(MANAGER.into()),
             // What this run wrote before is its own to change.
