@@ -1,7 +1,8 @@
 //! What runs inside the pods of a cluster, `egret pod serve` and `egret pod probe`, and the messages it takes and gives.
 //!
 //! A pod serves what its environment says, from start to end. A client is one more process in the pod: it reads one
-//! [`Order`] as a line of JSON and writes one [`Answer`] per question.
+//! [`Order`] as a line of JSON and writes one [`Answer`] per question. Behind the order may come flows, each a line of
+//! JSON, which say that a node has dropped a packet: whose own it was ends its question.
 
 mod probe;
 mod resolver;
@@ -18,7 +19,7 @@ use egret_probe::{Exchange, ProbeError, Report};
 use serde::{Deserialize, Serialize};
 
 /// Raised when a message changes: an image of another version then says so.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Environment variable that holds the [`Menu`] as JSON.
 pub const MENU: &str = "EGRET_POD";

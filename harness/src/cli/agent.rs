@@ -10,6 +10,7 @@ use egret_agent::control::client::Client;
 use egret_agent::control::{self, ControlError, Reply, Request, Status};
 use egret_agent::kubernetes::{self, Settings};
 use egret_core::rule::Dialect;
+use egret_shared::Verdict;
 use ipnet::IpNet;
 
 use crate::error::Error;
@@ -70,6 +71,9 @@ pub(super) struct Flows {
     /// Go on with new ones
     #[arg(long)]
     follow: bool,
+    /// Only those whose packets were dropped
+    #[arg(long)]
+    dropped: bool,
     /// End when standard input does, so that nothing is left in a pod when the other side goes
     #[arg(long, requires = "follow")]
     bound: bool,
@@ -194,7 +198,7 @@ fn print_status(reply: &Reply) -> Result<Exit, Error> {
     Ok(Exit::Passed)
 }
 
-fn print_flows(Flows { at, since, follow, bound }: &Flows) -> Result<Exit, Error> {
+fn print_flows(Flows { at, since, follow, dropped, bound }: &Flows) -> Result<Exit, Error> {
     if *bound {
         end_with_input()?;
     }
@@ -206,7 +210,9 @@ fn print_flows(Flows { at, since, follow, bound }: &Flows) -> Result<Exit, Error
     let mut next = client.begin(&request).map_err(failed)?;
     let mut out = std::io::stdout().lock();
     while let Some(reply) = next {
-        if let Reply::Flow(flow) = reply {
+        if let Reply::Flow(flow) = reply
+            && (!dropped || matches!(flow.verdict, Verdict::Dropped(_)))
+        {
             let line = serde_json::to_string(&flow).map_err(|error| Error::Agent(error.to_string()))?;
             if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
                 // The reader of our output has gone: `egret agent flows --follow | head`.

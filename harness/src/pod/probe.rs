@@ -1,13 +1,24 @@
 //! `egret pod probe`: the questions of one client, from standard input to standard output.
 
+use std::cell::Cell;
 use std::future::pending;
 use std::io::{BufRead, Write};
 use std::rc::Rc;
+use std::time::Duration;
 
-use egret_probe::{Client, Exchange, Limits, Resolver, Target, ThisNetwork, run};
+use egret_core::flow::Flow;
+use egret_probe::{Attempt, Client, Exchange, Limits, Resolver, Target, ThisNetwork, run};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::subject::was_dropped;
+
 use super::{Answer, Order, PodError, VERSION, addresses, resolver, runtime, system};
+
+/// How long a client whose packet was dropped may still have an answer that must not come.
+const GRACE: Duration = Duration::from_millis(10);
+/// Drops that are kept for a client that is busy; one that misses some waits out its time.
+const KEPT: usize = 4096;
 
 /// Reads one order and writes an answer per question, each as a line of JSON, in the order in which they come.
 ///
@@ -21,6 +32,7 @@ pub fn probe() -> Result<(), PodError> {
     if order.version != VERSION {
         return Err(PodError::Version { theirs: order.version });
     }
+    let drops = listen()?;
     let resolver = std::fs::read_to_string("/etc/resolv.conf").ok().and_then(|text| resolver::read(&text));
     let place = Rc::new(Place {
         addresses: addresses()?,
@@ -35,7 +47,7 @@ pub fn probe() -> Result<(), PodError> {
             if alone {
                 tell_all(&mut together).await?;
             }
-            together.spawn_local(Rc::clone(&place).ask(index, question));
+            together.spawn_local(Rc::clone(&place).ask(index, question, drops.subscribe()));
             if alone {
                 tell_all(&mut together).await?;
             }
@@ -52,16 +64,52 @@ struct Place {
 }
 
 impl Place {
-    async fn ask(self: Rc<Self>, index: usize, question: Exchange) -> Answer {
+    async fn ask(
+        self: Rc<Self>,
+        index: usize,
+        question: Exchange,
+        drops: broadcast::Receiver<Flow>,
+    ) -> Answer {
         let client = Client {
             network: &ThisNetwork,
             addresses: self.addresses.clone(),
             resolver: self.resolver.clone(),
             limits: self.limits,
         };
-        let result = run(&client, &question, &mut |_| {}, pending()).await;
+        let current = Cell::new(None);
+        let give_up = dropped(&current, drops);
+        let result = run(&client, &question, &mut |attempt| current.set(Some(*attempt)), give_up).await;
         Answer { index, result: result.map_err(|error| with_causes(&error)) }
     }
+}
+
+/// Hears of drops for as long as standard input goes on.
+fn listen() -> Result<broadcast::Sender<Flow>, PodError> {
+    let (tell, _) = broadcast::channel(KEPT);
+    let told = tell.clone();
+    let read = move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            // What is no flow ends no client, and nobody may be asking just now.
+            if let Ok(flow) = serde_json::from_str(&line) {
+                let _listeners = told.send(flow);
+            }
+        }
+    };
+    std::thread::Builder::new().name("drops".into()).spawn(read).map_err(system("start a thread"))?;
+    Ok(tell)
+}
+
+/// Returns when a packet of the current attempt was dropped and nothing has come back for it all the same.
+async fn dropped(current: &Cell<Option<Attempt>>, mut drops: broadcast::Receiver<Flow>) {
+    loop {
+        match drops.recv().await {
+            Ok(flow) if current.get().is_some_and(|attempt| was_dropped(&attempt, &flow)) => break,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return pending().await,
+        }
+    }
+    // Always elapses: the client's own answer wins meanwhile.
+    let _elapsed = tokio::time::timeout(GRACE, pending::<()>()).await;
 }
 
 /// What a datapath learns from an answer of DNS, the next question may build on.

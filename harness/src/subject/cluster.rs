@@ -7,7 +7,7 @@
 //! | world -> objects | `shape`, `naming`, `object` |
 //! | objects -> cluster | `world`, `policies` through `server`; `ready` and `backends` wait |
 //! | policies in force | `canary`, for plugins that do not say; `agents`, for our own |
-//! | probes -> reports | `asking`, over `exec` |
+//! | probes -> reports | `asking`, over `exec`; `drops` ends clients whose packets an agent has dropped |
 //! | what was made -> nothing | `clean`, also after Ctrl-C (`stop`) and in a later run |
 
 mod ability;
@@ -19,6 +19,7 @@ mod backends;
 mod canary;
 mod changes;
 mod clean;
+mod drops;
 mod error;
 mod exec;
 pub mod kind;

@@ -58,6 +58,11 @@ impl Agents {
         Ok(Self { agents: at.map(|at| Agent { at, revision: 0, heard: 0 }).collect(), dialect: None })
     }
 
+    /// Where they run.
+    pub(super) fn places(&self) -> Vec<At> {
+        self.agents.iter().map(|agent| agent.at.clone()).collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.agents.is_empty()
     }

@@ -8,8 +8,9 @@ use egret_probe::{Exchange, Report};
 use futures_util::StreamExt;
 use futures_util::stream;
 
+use super::drops::Drops;
 use super::error::ClusterError;
-use super::exec::{self, At};
+use super::exec::{self, At, Input};
 use super::server::Server;
 use crate::pod::{Answer, Order, VERSION};
 use crate::subject::question;
@@ -31,7 +32,8 @@ impl Patience {
     pub(super) const LONG: Self = Self { answer: Duration::from_secs(5), resolve: Duration::from_secs(5) };
 }
 
-/// Asks everything and gives the reports in the probes' order. `place` says in which pod a client runs.
+/// Asks everything and gives the reports in the probes' order. `place` says in which pod a client runs; clients end
+/// when a packet of theirs is among the `drops`.
 ///
 /// # Errors
 /// A client could not run, or its pod does not answer.
@@ -41,6 +43,7 @@ pub(super) async fn ask(
     world: &World,
     place: impl Fn(&Source) -> Result<At, ClusterError>,
     patience: Patience,
+    drops: Option<&Drops>,
 ) -> Result<Vec<Report>, ClusterError> {
     let mut clients: BTreeMap<At, Vec<(usize, Exchange)>> = BTreeMap::new();
     for (index, probe) in probes.iter().enumerate() {
@@ -50,7 +53,7 @@ pub(super) async fn ask(
     }
     let asked = clients.into_iter().map(|(at, questions)| async move {
         let (indices, questions): (Vec<usize>, Vec<Exchange>) = questions.into_iter().unzip();
-        let answers = order(server, &at, questions, patience).await?;
+        let answers = order(server, &at, questions, patience, drops).await?;
         Ok::<_, ClusterError>(indices.into_iter().zip(answers).collect::<Vec<_>>())
     });
     let mut answered: BTreeMap<usize, Report> = BTreeMap::new();
@@ -67,6 +70,7 @@ pub(super) async fn order(
     at: &At,
     questions: Vec<Exchange>,
     patience: Patience,
+    drops: Option<&Drops>,
 ) -> Result<Vec<Report>, ClusterError> {
     const COMMAND: [&str; 3] = ["/egret", "pod", "probe"];
     let failed = |problem: String| ClusterError::Exec {
@@ -82,7 +86,8 @@ pub(super) async fn order(
     let limit = longest
         .saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
         .saturating_add(Duration::from_secs(30));
-    let text = exec::run(&server.client, at, &COMMAND, Some(&line), limit).await?;
+    let input = Input { first: &line, then: drops.map(Drops::listen) };
+    let text = exec::run(&server.client, at, &COMMAND, Some(input), limit).await?;
     let mut reports: BTreeMap<usize, Report> = BTreeMap::new();
     for line in text.lines() {
         let answer: Answer = serde_json::from_str(line)

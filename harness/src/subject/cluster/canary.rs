@@ -153,7 +153,7 @@ impl Canary {
         let at = At { namespace: self.namespace.clone(), pod: "client".into() };
         let mut pace = Pace::new(PACE, LIMIT);
         loop {
-            let reports = asking::order(server, &at, self.questions.clone(), PATIENCE).await?;
+            let reports = asking::order(server, &at, self.questions.clone(), PATIENCE, None).await?;
             let open = reports.iter().filter(|report| report.outcome == Outcome::Ok).count();
             let wanted = if self.shut { 0 } else { reports.len() };
             if open == wanted {

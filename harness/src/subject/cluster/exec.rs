@@ -6,8 +6,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::Client;
 use kube::api::AttachParams;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use kube::api::AttachedProcess;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
+use tokio::sync::broadcast::error::RecvError;
 
+use super::drops::Heard;
 use super::error::ClusterError;
 
 /// A pod in which commands run.
@@ -20,6 +23,82 @@ pub(super) struct At {
 /// Bytes that are kept on their way; a whole order of a large matrix fits.
 const BUFFER: usize = 1 << 20;
 
+/// What goes to a command's standard input.
+pub(super) struct Input<'a> {
+    /// First.
+    pub(super) first: &'a str,
+    /// Then, each as a line, until the command has ended.
+    pub(super) then: Option<Heard>,
+}
+
+impl Input<'_> {
+    /// Writes for as long as there is something to come.
+    async fn write(mut self, mut to: impl AsyncWrite + Unpin) -> std::io::Result<()> {
+        to.write_all(self.first.as_bytes()).await?;
+        to.flush().await?;
+        while let Some(heard) = &mut self.then {
+            match heard.recv().await {
+                Ok(line) => {
+                    to.write_all(line.as_bytes()).await?;
+                    to.write_all(b"\n").await?;
+                    to.flush().await?;
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => self.then = None,
+            }
+        }
+        // Held to the end: not every API server can pass on that standard input has ended.
+        std::future::pending().await
+    }
+}
+
+/// The lines of a command that goes on until this value is dropped.
+pub(super) struct Following {
+    _process: AttachedProcess,
+    /// The command ends with it.
+    _input: Box<dyn AsyncWrite + Send + Unpin>,
+    lines: Lines<BufReader<Box<dyn tokio::io::AsyncRead + Send + Unpin>>>,
+}
+
+impl Following {
+    /// The next line; `None` when the command or the connection has ended.
+    pub(super) async fn next(&mut self) -> Option<String> {
+        self.lines.next_line().await.ok().flatten()
+    }
+}
+
+/// Starts a command in a pod's only container, which ends with its standard input, and follows what it writes.
+///
+/// # Errors
+/// It could not start.
+pub(super) async fn follow(client: &Client, at: &At, command: &[&str]) -> Result<Following, ClusterError> {
+    let parameters = AttachParams { stdin: true, stderr: false, ..AttachParams::default() };
+    let mut process = start(client, at, command, &parameters).await?;
+    let (input, output) = (process.stdin(), process.stdout());
+    let (Some(input), Some(output)) = (input, output) else {
+        return Err(failed(command, at, "its streams did not come".into()));
+    };
+    let output: Box<dyn tokio::io::AsyncRead + Send + Unpin> = Box::new(output);
+    Ok(Following { _process: process, _input: Box::new(input), lines: BufReader::new(output).lines() })
+}
+
+async fn start(
+    client: &Client,
+    at: &At,
+    command: &[&str],
+    parameters: &AttachParams,
+) -> Result<AttachedProcess, ClusterError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), &at.namespace);
+    let started = api.exec(&at.pod, command.iter().copied(), parameters).await;
+    started.map_err(|error| {
+        ClusterError::of(format!("run `{}` in {}/{}", command.join(" "), at.namespace, at.pod), error)
+    })
+}
+
+fn failed(command: &[&str], at: &At, problem: String) -> ClusterError {
+    ClusterError::Exec { command: command.join(" "), pod: format!("{}/{}", at.namespace, at.pod), problem }
+}
+
 /// Runs a command in a pod's only container; gives its standard output. `input` goes to its standard input.
 ///
 /// # Errors
@@ -28,16 +107,11 @@ pub(super) async fn run(
     client: &Client,
     at: &At,
     command: &[&str],
-    input: Option<&str>,
+    input: Option<Input<'_>>,
     limit: Duration,
 ) -> Result<String, ClusterError> {
-    let failed = |problem: String| ClusterError::Exec {
-        command: command.join(" "),
-        pod: format!("{}/{}", at.namespace, at.pod),
-        problem,
-    };
+    let failed = |problem: String| failed(command, at, problem);
     let work = async {
-        let api: Api<Pod> = Api::namespaced(client.clone(), &at.namespace);
         let parameters = AttachParams {
             stdin: input.is_some(),
             max_stdin_buf_size: Some(BUFFER),
@@ -45,24 +119,24 @@ pub(super) async fn run(
             max_stderr_buf_size: Some(BUFFER),
             ..AttachParams::default()
         };
-        let mut process = api.exec(&at.pod, command.iter().copied(), &parameters).await.map_err(|error| {
-            ClusterError::of(format!("run `{}` in {}/{}", command.join(" "), at.namespace, at.pod), error)
-        })?;
+        let mut process = start(client, at, command, &parameters).await?;
         let status = process.take_status();
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
         let write = async {
-            if let (Some(mut stdin), Some(input)) = (stdin, input) {
-                stdin.write_all(input.as_bytes()).await?;
-                stdin.flush().await?;
-                // Held to the end: not every API server can pass on that standard input has ended.
-                return Ok(Some(stdin));
+            match (stdin, input) {
+                (Some(stdin), Some(input)) => input.write(stdin).await,
+                (_, _) => std::future::pending().await,
             }
-            Ok(None)
         };
-        let (out, err) = (read(stdout), read(stderr));
-        let (written, out, err) = tokio::join!(write, out, err);
+        let both = async { tokio::join!(read(stdout), read(stderr)) };
+        let mut both = std::pin::pin!(both);
+        let (out, err) = tokio::select! {
+            // A command that reads no more may still have something to say.
+            _unwritten = write => both.await,
+            ended = &mut both => ended,
+        };
         let io = |error: std::io::Error| failed(error.to_string());
-        let (_stdin, out, err) = (written.map_err(io)?, out.map_err(io)?, err.map_err(io)?);
+        let (out, err) = (out.map_err(io)?, err.map_err(io)?);
         let status = match status {
             Some(status) => status.await,
             None => None,

@@ -11,6 +11,7 @@ use super::agents::Agents;
 use super::asking::{self, Patience};
 use super::canary::Canary;
 use super::changes::Changes;
+use super::drops::Drops;
 use super::error::ClusterError;
 use super::exec::At;
 use super::naming::Naming;
@@ -41,6 +42,7 @@ pub(super) struct Session {
     image: String,
     patience: Patience,
     places: Vec<Place>,
+    drops: Option<Drops>,
     nodes: BTreeMap<String, String>,
     pub(super) agents: Agents,
     canary: Option<Canary>,
@@ -78,6 +80,7 @@ impl Session {
             image,
             patience: if options.patient { Patience::LONG } else { Patience::SHORT },
             places,
+            drops: None,
             nodes: BTreeMap::new(),
             agents,
             canary: None,
@@ -126,6 +129,9 @@ impl Session {
         if self.plugin == Plugin::Egret {
             let dialect = case.steps.first().map(|step| step.desired.dialect).unwrap_or_default();
             self.agents.begin(&self.server, dialect).await?;
+            if self.drops.is_none() && self.patience != Patience::LONG {
+                self.drops = Some(Drops::follow(&self.server, &self.agents.places()).await?);
+            }
         }
         self.flows.clear();
         Ok(())
@@ -149,7 +155,7 @@ impl Session {
     pub(super) async fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, ClusterError> {
         let place = |from: &Source| self.place(from);
         let world = &self.actual.world;
-        let reports = asking::ask(&self.server, probes, world, place, self.patience).await?;
+        let reports = asking::ask(&self.server, probes, world, place, self.patience, self.drops.as_ref()).await?;
         let flows = match self.plugin {
             Plugin::Any => Vec::new(),
             Plugin::Egret => self.agents.flows(&self.server).await?,
