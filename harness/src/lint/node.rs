@@ -50,7 +50,7 @@ fn own_node_closed(scene: &Scene<'_>, spec: &Spec<'_>, found: &mut Found<'_>) {
 
 /// A pod in the network of another pod's node that serves something.
 fn server_on_node_of<'a>(scene: &Scene<'a>, pod: &Subject<'_>) -> Option<(&'a ObjectName, &'a Pod)> {
-    let mut pods = scene.world.pods.iter();
+    let mut pods = scene.world.pods.iter().map(|(name, pod)| (&**name, pod));
     pods.find(|(_, other)| other.host_network && other.node == pod.pod.node && !other.serves.is_empty())
 }
 
