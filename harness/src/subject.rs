@@ -14,7 +14,6 @@ mod site;
 
 #[cfg(feature = "docker")]
 pub use docker::Docker;
-#[cfg(feature = "kubernetes")]
 pub(crate) use join::was_dropped;
 pub use lab::{Lab, LabOptions};
 pub use model::Model;
