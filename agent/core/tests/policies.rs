@@ -16,6 +16,8 @@ mod generate;
 mod incremental;
 #[path = "policies/judge.rs"]
 mod judge;
+#[path = "policies/kept.rs"]
+mod kept;
 #[path = "policies/language.rs"]
 mod language;
 #[path = "policies/matrix.rs"]
