@@ -8,7 +8,7 @@ use egret_shared::{
 
 use crate::packet::{Frame, Packet, parse};
 use crate::work::Work;
-use crate::{conntrack, ipcache, maps, policy, redirect, service};
+use crate::{conntrack, ipcache, loopback, maps, policy, redirect, service};
 
 /// Decides one packet that a pod sends.
 ///
@@ -17,7 +17,7 @@ use crate::{conntrack, ipcache, maps, policy, redirect, service};
 ///    longer allows it. This is the common case, so it comes first.
 /// 3. Answers, and errors about connections, pass without asking policy.
 /// 4. For everything else a service address becomes a backend's, so that policy sees the backend; then policy
-///    is asked.
+///    is asked, unless the pod itself is the backend.
 ///
 /// # Errors
 /// Why the packet is dropped before or by policy.
@@ -46,6 +46,9 @@ pub fn judge(ctx: &TcContext, work: &mut Work) -> Result<Verdict, DropReason> {
         }
         service::to_backend(ctx, work, now)?;
         work.settle();
+        if loopback::is_own(&work.packet) {
+            return loopback::to_server(work, now);
+        }
         // Packets for a service are tracked by its backend.
         tracked = work.report.has_frontend() && established(&work.packet, now);
     }
@@ -89,6 +92,11 @@ fn answer(ctx: &TcContext, work: &mut Work, now: u64) -> bool {
         report.status = CtStatus::Reply as u8;
         if entry.flags & CtEntry::FROM_PROXY != 0 {
             redirect::deliver_locally(ctx);
+        }
+        if entry.flags & CtEntry::LOOPBACK != 0 {
+            report.destination = report.source;
+            loopback::to_client(work, &entry);
+            return true;
         }
     } else if conntrack::is_related(ctx, packet, Side::Server, Side::Client, now) {
         report.status = CtStatus::Related as u8;

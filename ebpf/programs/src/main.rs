@@ -9,6 +9,7 @@ mod conntrack;
 mod emit;
 mod from_container;
 mod ipcache;
+mod loopback;
 mod maps;
 mod packet;
 mod policy;
@@ -22,7 +23,7 @@ use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use egret_shared::{Direction, DropReason, Verdict};
 
-use work::Work;
+use work::{Turn, Work};
 
 /// tc ingress of the node's end: packets that the pod sends.
 #[classifier]
@@ -52,8 +53,19 @@ fn start(direction: Direction) -> Option<&'static mut Work> {
 #[inline(always)]
 fn finish(ctx: &TcContext, work: &mut Work, verdict: Result<Verdict, DropReason>) -> i32 {
     work.conclude(verdict);
+    // Before the packet is turned round: the record shows it as the pod has sent it.
     emit::record(ctx, &work.report);
-    if work.report.verdict < 0 { TC_ACT_SHOT } else { TC_ACT_OK }
+    if work.report.verdict < 0 {
+        return TC_ACT_SHOT;
+    }
+    if work.report.turn == Turn::None as u8 {
+        return TC_ACT_OK;
+    }
+    loopback::turn_round(ctx, work).unwrap_or_else(|reason| {
+        work.conclude(Err(reason));
+        emit::record(ctx, &work.report);
+        TC_ACT_SHOT
+    })
 }
 
 #[cfg(not(test))]

@@ -53,7 +53,7 @@ pub fn to_backend(ctx: &TcContext, work: &mut Work, now: u64) -> Result<(), Drop
         }
     };
     let frontend = Frontend { address: packet.destination, port: packet.destination_port };
-    rewrite(ctx, packet, &frontend, IP_DESTINATION, 2, &address, port)?;
+    rewrite_destination(ctx, packet, &frontend, &address, port)?;
     report.frontend = frontend.address;
     report.frontend_port = frontend.port;
     packet.destination = address;
@@ -71,10 +71,40 @@ pub fn from_backend(ctx: &TcContext, packet: &mut Packet, entry: &CtEntry) -> Re
         return Ok(());
     }
     let backend = Frontend { address: packet.source, port: packet.source_port };
-    rewrite(ctx, packet, &backend, IP_SOURCE, 0, &entry.nat_address, entry.nat_port)?;
+    rewrite_source(ctx, packet, &backend, &entry.nat_address, entry.nat_port)?;
     packet.source = entry.nat_address;
     packet.source_port = entry.nat_port;
     Ok(())
+}
+
+/// Replaces the source's address and port.
+///
+/// # Errors
+/// The packet could not be rewritten.
+#[inline(always)]
+pub fn rewrite_source(
+    ctx: &TcContext,
+    packet: &Packet,
+    old: &Frontend,
+    address: &Address,
+    port: [u8; 2],
+) -> Result<(), DropReason> {
+    rewrite(ctx, packet, old, IP_SOURCE, 0, address, port)
+}
+
+/// Replaces the destination's address and port.
+///
+/// # Errors
+/// As for [`rewrite_source`].
+#[inline(always)]
+pub fn rewrite_destination(
+    ctx: &TcContext,
+    packet: &Packet,
+    old: &Frontend,
+    address: &Address,
+    port: [u8; 2],
+) -> Result<(), DropReason> {
+    rewrite(ctx, packet, old, IP_DESTINATION, 2, address, port)
 }
 
 #[inline(always)]

@@ -3,16 +3,17 @@
 use aya_ebpf::programs::TcContext;
 use egret_shared::decide::conntrack::open;
 use egret_shared::{
-    CtEntry, CtStatus, Direction, DropReason, FlowRecord, Identity, MARK_FROM_PROXY, MARK_MASK, Side, Verdict,
+    CtEntry, CtStatus, Direction, DropReason, FlowRecord, Identity, MARK_FROM_PROXY, MARK_LOOPBACK,
+    MARK_MASK, Side, Verdict,
 };
 
 use crate::packet::{Frame, parse};
 use crate::work::Work;
-use crate::{conntrack, from_container, ipcache, policy, service};
+use crate::{conntrack, from_container, ipcache, loopback, policy, service};
 
 /// Decides one packet that is for a pod.
 ///
-/// 1. The interface has an endpoint.
+/// 1. The interface has an endpoint. What it sent to itself through a service was decided then.
 /// 2. Answers get the service's address back; they, and errors about connections, pass without asking policy.
 /// 3. Everything else asks policy, packet by packet.
 ///
@@ -37,6 +38,9 @@ pub fn judge(ctx: &TcContext, work: &mut Work) -> Result<Verdict, DropReason> {
     let mark = unsafe { (*ctx.skb.skb).mark };
     if mark & MARK_MASK == MARK_FROM_PROXY {
         work.report.flags |= FlowRecord::FROM_PROXY;
+    }
+    if mark & MARK_MASK == MARK_LOOPBACK {
+        return Ok(loopback::arrive(work));
     }
     work.settle();
     let now = conntrack::now()?;

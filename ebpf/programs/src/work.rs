@@ -48,8 +48,20 @@ pub struct Report {
     pub frontend_port: [u8; 2],
     /// Not 0: the packet is of no interest to anybody (ARP).
     pub silent: u8,
-    /// Always 0.
-    pub pad: u8,
+    /// [`Turn`].
+    pub turn: u8,
+}
+
+/// Whether a packet turns round at the pod's link, and whom in the pod it is for.
+#[repr(u8)]
+#[derive(Clone, Copy)]
+pub enum Turn {
+    /// It goes on.
+    None = 0,
+    /// For the pod's server, from its client.
+    ToServer = 1,
+    /// For the pod's client, from its server.
+    ToClient = 2,
 }
 
 impl Work {
@@ -70,7 +82,7 @@ impl Work {
             frontend: Address([0; 16]),
             frontend_port: [0; 2],
             silent: 0,
-            pad: 0,
+            turn: Turn::None as u8,
         };
     }
 

@@ -54,8 +54,13 @@ pub const ABI_VERSION: u32 = 1;
 pub const MARK_TO_PROXY: u32 = 0x0200;
 /// Packet mark of a proxy's own connection to the server its client asked for.
 pub const MARK_FROM_PROXY: u32 = 0x0b00;
-/// The bits that the two marks use.
+/// Packet mark of what a pod sends to itself through a service, on its way back to the pod.
+pub const MARK_LOOPBACK: u32 = 0x0400;
+/// The bits that the marks use.
 pub const MARK_MASK: u32 = 0x0f00;
+
+/// Address of a pod's client to the server in the same pod, behind a service (Cilium `IPV4_LOOPBACK`).
+pub const LOOPBACK: Address = Address::v4([169, 254, 42, 1]);
 
 /// IP protocol numbers (IANA, assigned internet protocol numbers).
 pub mod protocol {

@@ -6,7 +6,7 @@ use egret_core::flow::{Event, Flow, Packet};
 use egret_core::probe::{JudgedAs, Judgement, Observation, Outcome, Probe, Source};
 use egret_core::{ObjectName, World};
 use egret_probe::{Attempt, Report, Stage};
-use egret_shared::{CtStatus, Direction, Verdict};
+use egret_shared::{CtStatus, Direction, LOOPBACK, Verdict};
 
 use super::question;
 use super::site::Decided;
@@ -16,7 +16,7 @@ use super::site::Decided;
 /// The DNS proxy asks in its client's name from a port of its own; such packets belong to the query.
 fn sent_for<'a>(attempt: &Attempt, flow: &'a Flow) -> Option<&'a Packet> {
     let Event::Packet(packet) = &flow.event else { return None };
-    let same_address = flow.source.address == attempt.local.ip();
+    let same_address = flow.source.address == attempt.local.ip() || is_loopback(flow);
     let own = same_address && flow.source.port == attempt.local.port() && !packet.from_proxy;
     let by_proxy = same_address && packet.from_proxy && attempt.stage == Stage::Resolve;
     let forward = matches!(packet.status, CtStatus::New | CtStatus::Established);
@@ -33,6 +33,11 @@ fn asked_for(attempt: &Attempt, flow: &Flow, node: &[IpAddr]) -> bool {
         && node.contains(&flow.source.address)
         && flow.destination.port == attempt.remote.port()
         && matches!(packet.status, CtStatus::New | CtStatus::Established)
+}
+
+/// Whether a packet came back to its own pod, which was its own backend.
+fn is_loopback(flow: &Flow) -> bool {
+    flow.source.address == LOOPBACK.to_ip()
 }
 
 /// Whether a flow says that a packet of the attempt was dropped: nothing will come back for it.
@@ -102,7 +107,7 @@ pub(super) fn observe(client: Judged<'_>, report: &Report, flows: &[Flow]) -> Ob
             let own = flow.endpoint.as_ref().map(|endpoint| &endpoint.pod) == client.pod;
             let here = match direction {
                 Direction::Egress => client.pod.is_some() && own,
-                Direction::Ingress => flow.endpoint.is_some() && !own,
+                Direction::Ingress => flow.endpoint.is_some() && (!own || is_loopback(flow)),
             };
             here && flow.direction == direction && belongs(flow)
         });

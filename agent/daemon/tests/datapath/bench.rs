@@ -30,6 +30,8 @@ pub(crate) struct Ran {
     pub(crate) out: Vec<u8>,
     /// Whether it went on.
     pub(crate) passed: bool,
+    /// Whether it goes back to where it came from (`TC_ACT_REDIRECT`).
+    pub(crate) turned: bool,
     /// Its mark at the end.
     pub(crate) mark: u32,
     /// Its record, if there is one.
@@ -120,14 +122,15 @@ impl Bench {
         options.ctx_in = Some(&context_in);
         options.ctx_out = Some(&mut context_out);
         let result = program.test_run(options)?;
-        let passed = match result.return_value {
-            0 => true,
-            2 => false,
+        let (passed, turned) = match result.return_value {
+            0 => (true, false),
+            2 => (false, false),
+            7 => (true, true),
             other => return Err(format!("the program returned {other}").into()),
         };
         out.truncate(result.data_size_out as usize);
         let mark = u32::from_ne_bytes(context_out[8..12].try_into()?);
-        Ok(Ran { out, passed, mark, record: self.events.next_record() })
+        Ok(Ran { out, passed, turned, mark, record: self.events.next_record() })
     }
 }
 

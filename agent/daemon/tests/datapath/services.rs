@@ -3,11 +3,13 @@
 use std::net::Ipv4Addr;
 
 use egret_shared::decide::conntrack::tcp::{ACK, SYN};
-use egret_shared::{Action, Address, Direction, DropReason, ServiceEntry, ServiceKey, protocol};
+use egret_shared::{
+    Action, Address, Direction, DropReason, MARK_LOOPBACK, ServiceEntry, ServiceKey, protocol,
+};
 use libtest_mimic::Failed;
 
 use super::Body;
-use super::bench::{Bench, EGRESS, PEER, PEER_IDENTITY, POD, Row, same};
+use super::bench::{Bench, EGRESS, INGRESS, PEER, PEER_IDENTITY, POD, Row, same};
 use super::frames::{ends, tcp, udp};
 
 pub(crate) const ALL: &[(&str, Body)] = &[
@@ -15,6 +17,8 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("the answer comes from the service's address", translated_back),
     ("a connection keeps its backend", sticky),
     ("a service without backends is a drop of its own", no_backend),
+    ("a pod that is its own backend talks to itself, and policy is not asked", own_backend),
+    ("nobody else comes in from the loopback address", not_own),
 ];
 
 const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
@@ -73,5 +77,45 @@ fn sticky(bench: &mut Bench) -> Result<(), Failed> {
 fn no_backend(bench: &mut Bench) -> Result<(), Failed> {
     service(bench, protocol::TCP, &[])?;
     bench.run(Direction::Egress, &tcp((POD, 40000), (SERVICE, 53), SYN))?.dropped(DropReason::NoBackend)?;
+    Ok(())
+}
+
+const LOOPBACK: Ipv4Addr = Ipv4Addr::new(169, 254, 42, 1);
+
+fn own_backend(bench: &mut Bench) -> Result<(), Failed> {
+    // Nothing may come in or go out.
+    bench.enforce(INGRESS, EGRESS)?;
+    service(bench, protocol::TCP, &[POD])?;
+    for flags in [SYN, ACK] {
+        let frame = tcp((POD, 40000), (SERVICE, 53), flags);
+        let ran = bench.run(Direction::Egress, &frame)?;
+        same("turned round", (ran.turned, ran.mark), (true, MARK_LOOPBACK))?;
+        same("ends for the server", ends(&ran.out)?, ((LOOPBACK, 40000), (POD, 5353)))?;
+        same("hardware addresses", (&ran.out[..6], &ran.out[6..12]), (&frame[6..12], &frame[..6]))?;
+        if flags == SYN {
+            let record = ran.forwarded()?;
+            same("service in the record", record.service.to_ip(), SERVICE.into())?;
+            let recorded = &record.packet[..usize::from(record.captured)];
+            same("ends in the record", ends(recorded)?, ((POD, 40000), (POD, 5353)))?;
+        }
+        let arrived = bench.run_marked(Direction::Ingress, &ran.out, MARK_LOOPBACK)?;
+        same("arrived", (arrived.passed, arrived.turned), (true, false))?;
+        let answer = bench.run(Direction::Egress, &tcp((POD, 5353), (LOOPBACK, 40000), flags | ACK))?;
+        same("turned round", (answer.turned, answer.mark), (true, MARK_LOOPBACK))?;
+        same("ends for the client", ends(&answer.out)?, ((SERVICE, 53), (POD, 40000)))?;
+        let arrived = bench.run_marked(Direction::Ingress, &answer.out, MARK_LOOPBACK)?;
+        same("arrived", (arrived.passed, arrived.turned), (true, false))?;
+    }
+    Ok(())
+}
+
+fn not_own(bench: &mut Bench) -> Result<(), Failed> {
+    bench.enforce(INGRESS, EGRESS)?;
+    service(bench, protocol::TCP, &[POD])?;
+    let unasked = tcp((LOOPBACK, 40000), (POD, 5353), SYN);
+    bench.run(Direction::Ingress, &unasked)?.dropped(DropReason::PolicyDenied)?;
+    let unknown = tcp((POD, 5353), (LOOPBACK, 40000), SYN | ACK);
+    bench.run(Direction::Egress, &unknown)?.dropped(DropReason::PolicyDenied)?;
+    bench.run(Direction::Egress, &unasked)?.dropped(DropReason::InvalidSourceIp)?;
     Ok(())
 }
