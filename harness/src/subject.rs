@@ -19,7 +19,7 @@ pub use lab::{Lab, LabOptions};
 pub use model::Model;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use egret_core::flow::Flow;
@@ -125,7 +125,7 @@ pub enum SubjectKind {
 }
 
 /// How the subjects `kind` and `cluster` reach their cluster, and what they may do there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterOptions {
     /// Context of the kubeconfig; its current one without.
     pub context: Option<String>,
@@ -135,6 +135,28 @@ pub struct ClusterOptions {
     pub image: Option<String>,
     /// Clients wait as long as the tutorial's do.
     pub patient: bool,
+    /// The container engine's network with the nodes of a kind cluster.
+    pub network: String,
+    /// Static program for the image of the Internet's container; as for the docker subject without.
+    pub binary: Option<PathBuf>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self {
+            context: None,
+            prefix: None,
+            image: None,
+            patient: false,
+            network: Self::NETWORK.into(),
+            binary: None,
+        }
+    }
+}
+
+impl ClusterOptions {
+    /// The network that kind makes for every cluster.
+    pub const NETWORK: &'static str = "kind";
 }
 
 /// A subject that is ready.

@@ -88,7 +88,8 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
     let names: Vec<String> = file.steps.value.iter().enumerate().map(step_name).collect();
     let mut keeps = Keeps::new(source, &file.keep, &names, &mut problems);
     let openings = keeps.before(&initial, &mut problems);
-    let mut state = State { world, policies: Policies::new(), stopped: BTreeSet::new(), files: files.clone() };
+    let mut state =
+        State { world, policies: Policies::new(), stopped: BTreeSet::new(), files: files.clone() };
     let mut steps = Vec::new();
     let mut kinds = BTreeSet::new();
     for (index, step) in file.steps.value.iter().enumerate() {

@@ -4,8 +4,8 @@ mod step;
 mod world;
 
 pub use step::{
-    AgentFile, ChangeFile, DefaultWord, ExpectFile, KeepFile, LabelFile, LinkFile, LinkWord,
-    MatrixFile, NodeRef, ObjectFile, ObjectRef, StepFile,
+    AgentFile, ChangeFile, DefaultWord, ExpectFile, KeepFile, LabelFile, LinkFile, LinkWord, MatrixFile,
+    NodeRef, ObjectFile, ObjectRef, StepFile,
 };
 pub use world::{
     AnswersWord, ApplicationsFile, InternetFile, LabelsFile, NamespaceFile, NodeFile, PodFile, PortFile,

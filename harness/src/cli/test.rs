@@ -56,9 +56,12 @@ pub(super) struct Arguments {
     /// Subjects kind and cluster: image of the pods; it has to be on the nodes
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// Subject docker: static program for the image; the one that EGRET_IMAGE_BINARY names, or this one, without
+    /// Subjects docker and kind: static program for the image; the one that EGRET_IMAGE_BINARY names, or this one, without
     #[arg(long, value_name = "PATH")]
     image_binary: Option<PathBuf>,
+    /// Subject kind: the container engine's network with the cluster's nodes, for hosts outside the cluster
+    #[arg(long, value_name = "NAME", default_value = ClusterOptions::NETWORK)]
+    network: String,
     /// Whose reading of the policies holds, whatever the cases say
     #[arg(long, value_enum)]
     dialect: Option<DialectWord>,
@@ -75,6 +78,8 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Error> {
         prefix: arguments.prefix,
         image: arguments.image,
         patient,
+        network: arguments.network,
+        binary: arguments.image_binary.clone(),
     };
     let binary = arguments.image_binary.as_deref();
     let chosen = subject::choose(arguments.subject, LabOptions { patient }, binary, &cluster)?;

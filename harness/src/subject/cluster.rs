@@ -5,6 +5,7 @@
 //! | kubeconfig -> client, rights | `access` |
 //! | what the cluster can do, what a case needs | `ability`, `nodes` |
 //! | world -> objects | `shape`, `naming`, `object` |
+//! | hosts outside -> a container beside the nodes | `outside`; the cluster's DNS server: `dns`, `corefile` |
 //! | objects -> cluster | `world`, `policies` through `server`; `ready` and `backends` wait |
 //! | policies in force | `canary`, for plugins that do not say; `agents`, for our own |
 //! | probes -> reports | `asking`, over `exec`; `drops` ends clients whose packets an agent has dropped |
@@ -19,6 +20,8 @@ mod backends;
 mod canary;
 mod changes;
 mod clean;
+mod corefile;
+mod dns;
 mod drops;
 mod error;
 mod exec;
@@ -26,6 +29,7 @@ pub mod kind;
 mod naming;
 mod nodes;
 mod object;
+mod outside;
 mod pace;
 mod policies;
 mod ready;
@@ -174,6 +178,8 @@ impl Subject for Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        // It goes by itself, but somebody may look at once.
+        let _interrupted = self.stop.again(&self.runtime, self.session.leave_outside());
         let server = &self.session.server;
         if let Err(problem) = self.stop.again(&self.runtime, self.session.agents.end(server)) {
             anstream::eprintln!("the agents were not told that the run has ended: {problem}");

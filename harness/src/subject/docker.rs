@@ -5,6 +5,7 @@
 //! | connection, network, containers | `engine` |
 //! | image of one static binary | `image` |
 //! | the containers of a run and the streams to them | `fleet` |
+//! | the Internet alone, for clusters whose nodes others have made | `outside` |
 //! | what is said on the streams | `wire` |
 //! | a container's side of them | `serve` |
 //! | what killed runs leave | `run`, `leftovers`, `interrupt` |
@@ -17,6 +18,8 @@ mod image;
 mod interrupt;
 mod leftovers;
 mod machine;
+#[cfg(feature = "kubernetes")]
+mod outside;
 mod run;
 mod serve;
 mod wire;
@@ -44,6 +47,8 @@ pub use error::DockerError;
 pub use image::Image;
 pub use leftovers::Removed;
 pub use machine::{available, checks, expected};
+#[cfg(feature = "kubernetes")]
+pub(super) use outside::Outside;
 pub use serve::serve;
 
 /// Containers of one run, kept from case to case.

@@ -110,6 +110,15 @@ impl Site {
         Ok(Self::new(Topology::internet(wall_offset)?, wall_offset))
     }
 
+    /// The same on a network with nodes that others have made.
+    ///
+    /// # Errors
+    /// As above.
+    #[cfg(feature = "docker")]
+    pub(super) fn internet_for_others(wall_offset: u64) -> Result<Self, AgentError> {
+        Ok(Self::new(Topology::internet_for_others(wall_offset)?, wall_offset))
+    }
+
     /// The node in a slot alone, in the network of this process; `internet` is the hardware address of the
     /// Internet's site.
     ///

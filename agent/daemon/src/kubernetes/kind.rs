@@ -16,6 +16,10 @@ pub enum Kind {
     Service,
     /// `v1`.
     Pod,
+    /// `v1`; not watched.
+    ConfigMap,
+    /// `apps/v1`; not watched.
+    Deployment,
     /// `apps/v1`; not watched.
     DaemonSet,
     /// `discovery.k8s.io/v1`.
@@ -48,6 +52,8 @@ impl Kind {
             Self::ServiceAccount => "ServiceAccount",
             Self::Service => "Service",
             Self::Pod => "Pod",
+            Self::ConfigMap => "ConfigMap",
+            Self::Deployment => "Deployment",
             Self::DaemonSet => "DaemonSet",
             Self::EndpointSlice => "EndpointSlice",
             Self::Policy(kind) => kind.kind(),
@@ -58,8 +64,13 @@ impl Kind {
     #[must_use]
     pub fn api_version(self) -> &'static str {
         match self {
-            Self::Namespace | Self::Node | Self::ServiceAccount | Self::Service | Self::Pod => "v1",
-            Self::DaemonSet => "apps/v1",
+            Self::Namespace
+            | Self::Node
+            | Self::ServiceAccount
+            | Self::Service
+            | Self::Pod
+            | Self::ConfigMap => "v1",
+            Self::Deployment | Self::DaemonSet => "apps/v1",
             Self::EndpointSlice => "discovery.k8s.io/v1",
             Self::Policy(kind) => kind.api_version(),
         }
@@ -74,6 +85,8 @@ impl Kind {
             Self::ServiceAccount => "serviceaccounts",
             Self::Service => "services",
             Self::Pod => "pods",
+            Self::ConfigMap => "configmaps",
+            Self::Deployment => "deployments",
             Self::DaemonSet => "daemonsets",
             Self::EndpointSlice => "endpointslices",
             Self::Policy(PolicyKind::NetworkPolicy) => "networkpolicies",

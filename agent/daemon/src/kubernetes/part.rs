@@ -93,7 +93,9 @@ impl Part {
             }),
             Kind::Service => read(object).and_then(|read| service(labels, read)).map(Content::Service),
             Kind::EndpointSlice => read(object).map(|read| Content::Slice(slice(&labels, read))),
-            Kind::ServiceAccount | Kind::DaemonSet => Err(format!("a {} says nothing here", kind.word())),
+            Kind::ServiceAccount | Kind::ConfigMap | Kind::Deployment | Kind::DaemonSet => {
+                Err(format!("a {} says nothing here", kind.word()))
+            }
             Kind::Policy(kind) => Ok(Content::Policy(Box::new(PolicyPart::of(kind, object)))),
         };
         Self {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use egret_core::probe::{Peer, Request, Source};
 use egret_core::spec::PolicyKind;
 use egret_core::world::World;
+use ipnet::IpNet;
 use kube::Client;
 use serde_json::Value;
 
@@ -45,14 +46,14 @@ pub(super) async fn of(
 }
 
 /// What a case asks beside the words that it requires: hosts outside, addresses, nodes, policies for everybody.
-pub(super) fn needs(case: &Case, places: usize, prefixed: bool) -> BTreeSet<Capability> {
+pub(super) fn needs(case: &Case, places: &[Place], prefixed: bool) -> BTreeSet<Capability> {
     let mut needs = BTreeSet::new();
     for step in &case.steps {
-        of_world(&step.desired.world, places, &mut needs);
+        of_world(&step.desired.world, places.len(), &mut needs);
         of_probes(step, &mut needs);
-        of_policies(step, prefixed, &mut needs);
+        of_policies(step, places, prefixed, &mut needs);
     }
-    of_world(&case.world, places, &mut needs);
+    of_world(&case.world, places.len(), &mut needs);
     needs
 }
 
@@ -81,30 +82,122 @@ fn of_probes(step: &Step, needs: &mut BTreeSet<Capability>) {
             // A cluster keeps no connection, so the case is skipped for that.
             Request::Dns { .. } | Request::Keep { .. } => continue,
         };
-        if matches!(to, Peer::Address(_)) {
+        let hosts = &step.desired.world.internet.hosts;
+        if matches!(to, Peer::Address(address) if !hosts.contains_key(address)) {
             needs.insert(Capability::Addresses);
         }
     }
 }
 
-fn of_policies(step: &Step, prefixed: bool, needs: &mut BTreeSet<Capability>) {
+fn of_policies(step: &Step, places: &[Place], prefixed: bool, needs: &mut BTreeSet<Capability>) {
     for (id, manifest) in step.policies.objects() {
         if id.namespace.is_none() && prefixed {
             needs.insert(Capability::ClusterWide);
         }
         let document: Value = kubernetes::read(manifest).unwrap_or_default();
-        if names_addresses(&document["spec"]) || names_addresses(&document["specs"]) {
+        let mut prefixes = Vec::new();
+        ["spec", "specs"].iter().for_each(|part| named(&document[part], &mut prefixes));
+        let world = &step.desired.world;
+        if !prefixes.iter().all(|prefix| means_the_same(*prefix, world, places)) {
             needs.insert(Capability::Addresses);
         }
     }
 }
 
-/// Whether a policy names prefixes other than those of everything.
-fn names_addresses(value: &Value) -> bool {
+/// The prefixes that a policy names.
+fn named(value: &Value, prefixes: &mut Vec<IpNet>) {
     match value {
-        Value::String(text) => text.parse::<ipnet::IpNet>().is_ok_and(|prefix| prefix.prefix_len() > 0),
-        Value::Array(items) => items.iter().any(names_addresses),
-        Value::Object(object) => object.values().any(names_addresses),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => prefixes.extend(text.parse::<IpNet>()),
+        Value::Array(items) => items.iter().for_each(|item| named(item, prefixes)),
+        Value::Object(object) => object.values().for_each(|item| named(item, prefixes)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Whether a prefix holds the same pods and nodes with the case's addresses and with the cluster's. Hosts outside have
+/// the same addresses in both.
+fn means_the_same(prefix: IpNet, world: &World, places: &[Place]) -> bool {
+    let pods = world.pods.values().filter(|pod| !pod.host_network);
+    let pods: Vec<IpNet> = pods.flat_map(|pod| &pod.addresses).copied().map(IpNet::from).collect();
+    let nodes: Vec<IpNet> =
+        world.nodes.values().flat_map(|node| &node.addresses).copied().map(IpNet::from).collect();
+    let ranges: Vec<IpNet> = places.iter().flat_map(|place| &place.pod_cidrs).copied().collect();
+    let places: Vec<IpNet> =
+        places.iter().flat_map(|place| &place.addresses).copied().map(IpNet::from).collect();
+    [(pods, ranges), (nodes, places)].iter().all(|(case, cluster)| {
+        let here = side(prefix, case);
+        let is_all = prefix.prefix_len() == 0;
+        is_all || case.is_empty() || (here != Side::Some && here == side(prefix, cluster))
+    })
+}
+
+/// How much of something a prefix holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    All,
+    Some,
+    None,
+}
+
+/// How much of these a prefix holds; of nothing at all, nobody knows.
+fn side(prefix: IpNet, of: &[IpNet]) -> Side {
+    let is_v4 = |net: &IpNet| matches!(net, IpNet::V4(_));
+    let mut same = of.iter().filter(|net| is_v4(net) == is_v4(&prefix)).peekable();
+    if of.is_empty() {
+        return Side::Some;
+    }
+    if same.peek().is_none() {
+        return Side::None;
+    }
+    let held = same.clone().filter(|net| prefix.contains(*net)).count();
+    let touched = same.clone().filter(|net| prefix.contains(*net) || net.contains(&prefix)).count();
+    match (held, touched) {
+        (_, 0) => Side::None,
+        (held, _) if held == same.count() => Side::All,
+        (_, _) => Side::Some,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egret_core::ObjectName;
+    use egret_core::world::{Node, Pod};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::everything("0.0.0.0/0", true)]
+    #[case::everything_of_ipv6("::/0", true)]
+    #[case::a_host_outside("203.0.113.7/32", true)]
+    #[case::every_pod_and_no_node("10.0.0.0/8", true)]
+    #[case::one_pod("10.0.1.10/32", false)]
+    #[case::pods_of_the_case_alone("10.0.0.0/16", false)]
+    #[case::pods_of_the_cluster_alone("10.244.0.0/16", false)]
+    #[case::part_of_the_clusters_pods("10.244.1.0/24", false)]
+    #[case::the_clusters_nodes("172.18.0.0/16", false)]
+    #[case::the_cases_nodes("192.168.0.0/16", false)]
+    fn prefixes(#[case] prefix: &str, #[case] same: bool) {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+        let pod = |address: &str| Pod { addresses: addresses(&[address]), ..Pod::default() };
+        let world = World {
+            nodes: [("n".to_owned(), Node { addresses: addresses(&["192.168.0.1"]), ..Node::default() })]
+                .into(),
+            pods: [("a", "10.0.1.10"), ("b", "10.0.1.11")]
+                .map(|(name, address)| (ObjectName::new("x", name), pod(address)))
+                .into(),
+            ..World::default()
+        };
+        let place = |name: &str, address: &str, pods: &str| Place {
+            name: name.into(),
+            addresses: addresses(&[address]),
+            pod_cidrs: vec![pods.parse().unwrap()],
+            takes_pods: true,
+        };
+        let places =
+            [place("one", "172.18.0.2", "10.244.0.0/24"), place("two", "172.18.0.3", "10.244.1.0/24")];
+        assert_eq!(means_the_same(prefix.parse().unwrap(), &world, &places), same);
+        // A cluster that does not say which addresses its pods get could give them any.
+        let silent = places.map(|place| Place { pod_cidrs: Vec::new(), ..place });
+        assert_eq!(means_the_same(prefix.parse().unwrap(), &world, &silent), prefix.ends_with("/0"));
     }
 }

@@ -90,7 +90,9 @@ async fn own_pod(
 ) -> Result<Vec<IpAddr>, ClusterError> {
     let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let pods = server.list(Kind::Pod, Some(&name.namespace), &selector.join(",")).await?;
-    let addresses = pods.iter().filter_map(|pod| pod.data["status"]["podIPs"].as_array());
+    // One that is on its way out may be there beside its successor.
+    let pods = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let addresses = pods.filter_map(|pod| pod.data["status"]["podIPs"].as_array());
     let first = addresses.into_iter().find(|ips| !ips.is_empty());
     Ok(first.into_iter().flatten().filter_map(|ip| ip["ip"].as_str()?.parse().ok()).collect())
 }

@@ -1,5 +1,6 @@
 //! Egret's own agents in a cluster: when policies are in force on every node, and what became of packets.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use egret_core::flow::Flow;
@@ -100,6 +101,20 @@ impl Agents {
         self.each(server, &["forget"]).await?;
         self.each(server, &["capture", "on"]).await?;
         Ok(())
+    }
+
+    /// Has every node lead these prefixes to a neighbour, in place of those before; none: no more.
+    pub(super) async fn lead_outside(
+        &self,
+        server: &Server,
+        via: Option<IpAddr>,
+        prefixes: &[String],
+    ) -> Result<(), ClusterError> {
+        let via = via.map(|via| format!("--via={via}"));
+        let mut command = vec!["outside"];
+        command.extend(via.as_deref());
+        command.extend(prefixes.iter().map(String::as_str));
+        self.each(server, &command).await.map(drop)
     }
 
     /// Leaves the agents as they were before the first case.

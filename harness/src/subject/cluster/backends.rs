@@ -48,8 +48,7 @@ pub(super) async fn wait(
             pods.iter().filter(|(pod, _)| is_behind(pod)).map(|(_, pod)| addresses(pod)).collect();
         let mut pace = Pace::new(PACE, LIMIT);
         loop {
-            let slices =
-                server.list(Kind::EndpointSlice, namespace, &format!("{SERVICE}={}", key.name)).await?;
+            let slices = slices(server, namespace.unwrap_or_default(), &key.name).await?;
             if is_current(&slices, &wanted) {
                 for slice in &slices {
                     let name = slice.metadata.name.as_deref().unwrap_or_default();
@@ -68,13 +67,22 @@ pub(super) async fn wait(
     Ok(changes)
 }
 
+/// What the cluster says is behind a service.
+pub(super) async fn slices(
+    server: &Server,
+    namespace: &str,
+    service: &str,
+) -> Result<Vec<DynamicObject>, ClusterError> {
+    server.list(Kind::EndpointSlice, Some(namespace), &format!("{SERVICE}={service}")).await
+}
+
 fn addresses(pod: &k8s_openapi::api::core::v1::Pod) -> BTreeSet<String> {
     let ips = pod.status.iter().flat_map(|status| status.pod_ips.iter().flatten());
     ips.map(|ip| ip.ip.clone()).collect()
 }
 
 /// Whether every pod is there with one of its addresses, and nobody else is.
-fn is_current(slices: &[DynamicObject], wanted: &[BTreeSet<String>]) -> bool {
+pub(super) fn is_current(slices: &[DynamicObject], wanted: &[BTreeSet<String>]) -> bool {
     let endpoints = slices.iter().flat_map(|slice| slice.data["endpoints"].as_array().into_iter().flatten());
     // No word on readiness is as good as yes (discovery.k8s.io/v1, EndpointConditions).
     let ready = endpoints.filter(|endpoint| endpoint["conditions"]["ready"] != false);

@@ -101,6 +101,12 @@ impl Canary {
         Some(At { namespace: self.namespace.clone(), pod: pod.clone() })
     }
 
+    /// The pods on the networks of all nodes.
+    pub(super) fn on_every_node(&self) -> Vec<At> {
+        let at = |(_, pod): &(String, String)| At { namespace: self.namespace.clone(), pod: pod.clone() };
+        self.on_nodes.iter().map(at).collect()
+    }
+
     /// Open, shut, open: the plugin enforces.
     ///
     /// # Errors

@@ -3,6 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use kube::api::DynamicObject;
+
+use super::agents::Agents;
+use super::dns;
 use super::error::ClusterError;
 use super::object::{HOST, Key, Kind, MADE, PROCESS, RUN, host};
 use super::pace::Pace;
@@ -28,11 +32,20 @@ pub struct Left {
     pub alive: bool,
 }
 
-/// Deletes everything with these labels and waits until it is gone.
+/// Puts back what runs with these labels have changed of the cluster's own: its DNS server, and the nodes' routes.
+async fn put_back(server: &Server, selector: &str) -> Result<(), ClusterError> {
+    if dns::put_back(server, selector).await? {
+        Agents::find(server).await?.lead_outside(server, None, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Puts back what was changed, deletes everything else with these labels and waits until it is gone.
 ///
 /// # Errors
 /// The API server refuses, or something does not go in time: the message names it.
 pub(super) async fn remove(server: &Server, selector: &str) -> Result<(), ClusterError> {
+    put_back(server, selector).await?;
     let found = find(server, selector).await?;
     let namespaces: BTreeSet<&str> =
         found.iter().filter(|key| key.kind == Kind::Namespace).map(|key| key.name.as_str()).collect();
@@ -61,22 +74,22 @@ pub(super) async fn remove(server: &Server, selector: &str) -> Result<(), Cluste
 /// The runs that have left something.
 pub(super) async fn left(server: &Server) -> Result<Vec<Left>, ClusterError> {
     let mut runs: BTreeMap<String, Left> = BTreeMap::new();
-    for kind in MADE {
+    for kind in MADE.into_iter().chain([Kind::ConfigMap]) {
         for object in server.list(kind, None, RUN).await? {
-            let labels = object.metadata.labels.unwrap_or_default();
-            let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
-            let (on, process) = (label(HOST), label(PROCESS).parse().unwrap_or_default());
-            let run = runs.entry(label(RUN)).or_insert_with(|| Left {
-                run: label(RUN),
-                alive: on != host() || is_running(process),
-                host: on,
-                process,
-                objects: 0,
-            });
-            run.objects += 1;
+            let Some(owner) = owner(&object) else { continue };
+            runs.entry(owner.run.clone()).or_insert(owner).objects += 1;
         }
     }
     Ok(runs.into_values().collect())
+}
+
+/// The run whose labels an object carries, with no objects yet.
+pub(super) fn owner(object: &DynamicObject) -> Option<Left> {
+    let labels = object.metadata.labels.as_ref()?;
+    let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
+    let run = labels.get(RUN)?.clone();
+    let (on, process) = (label(HOST), label(PROCESS).parse().unwrap_or_default());
+    Some(Left { run, alive: on != host() || is_running(process), host: on, process, objects: 0 })
 }
 
 async fn find(server: &Server, selector: &str) -> Result<Vec<Key>, ClusterError> {

@@ -123,6 +123,9 @@ pub enum ClusterError {
     /// The case names what is not in its world.
     #[error("{0}")]
     Missing(String),
+    /// The simulated Internet beside the cluster's nodes.
+    #[error("the Internet's container: {0}")]
+    Outside(String),
     /// A policy could not be turned into JSON.
     #[error("{0}")]
     Manifest(String),
@@ -202,6 +205,7 @@ impl ClusterError {
             | Self::Exec { .. }
             | Self::Nodes { .. }
             | Self::Missing(_)
+            | Self::Outside(_)
             | Self::Manifest(_)
             | Self::System { .. } => return None,
         })

@@ -4,26 +4,37 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use egret_core::world::World;
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::error::ClusterError;
 
-/// A node that takes pods.
+/// A node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) name: String,
     pub(super) addresses: Vec<IpAddr>,
+    /// Prefixes of its pods; empty where the cluster does not say.
+    pub(super) pod_cidrs: Vec<IpNet>,
+    /// Whether it is ready and any pod may run there.
+    pub(super) takes_pods: bool,
 }
 
-/// The ready nodes on which any pod may run, by name.
+/// Every node, by name.
 pub(super) async fn list(client: &Client) -> Result<Vec<Place>, ClusterError> {
     let api: Api<Node> = Api::all(client.clone());
     let nodes =
         api.list(&ListParams::default()).await.map_err(|error| ClusterError::of("list nodes", error))?;
-    let mut places: Vec<Place> = nodes.items.iter().filter(|node| takes_pods(node)).map(place).collect();
+    let mut places: Vec<Place> = nodes.items.iter().map(place).collect();
     places.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(places)
+}
+
+/// The ready nodes on which any pod may run; at least one.
+pub(super) fn taking_pods(places: &[Place]) -> Result<Vec<Place>, ClusterError> {
+    let places: Vec<Place> = places.iter().filter(|place| place.takes_pods).cloned().collect();
     if places.is_empty() { Err(ClusterError::Nodes { there: 0, needed: 1 }) } else { Ok(places) }
 }
 
@@ -48,9 +59,12 @@ fn takes_pods(node: &Node) -> bool {
 
 fn place(node: &Node) -> Place {
     let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+    let prefixes = node.spec.iter().flat_map(|spec| spec.pod_cidrs.iter().flatten());
     let internal = addresses.filter(|address| address.type_ == "InternalIP");
     Place {
         name: node.metadata.name.clone().unwrap_or_default(),
         addresses: internal.filter_map(|address| address.address.parse().ok()).collect(),
+        pod_cidrs: prefixes.filter_map(|prefix| prefix.parse().ok()).collect(),
+        takes_pods: takes_pods(node),
     }
 }

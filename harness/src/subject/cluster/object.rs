@@ -87,6 +87,11 @@ impl Run {
         labels[PROCESS] = self.process.to_string().into();
     }
 
+    /// A merge patch's labels that take those of any run off an object.
+    pub(super) fn unmark(&self, patch: &mut Value) {
+        patch["metadata"]["labels"] = json!({ RUN: null, HOST: null, PROCESS: null });
+    }
+
     /// Selects what this run has made.
     pub(super) fn selector(&self) -> String {
         format!("{RUN}={}", self.id)

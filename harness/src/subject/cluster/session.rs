@@ -17,14 +17,16 @@ use super::exec::At;
 use super::naming::Naming;
 use super::nodes::{self, Place};
 use super::object::{Key, Kind};
+use super::outside::Outside;
 use super::policies::Policies;
 use super::server::Server;
 use super::shape::{Shape, is_clusters_own};
 use super::world::Made;
 use super::{Plugin, ability, access, at_least_something, backends};
 use crate::case::{Capability, Case, PolicyLocations, Step};
-use crate::subject::{Applied, ClusterOptions, join};
+use crate::subject::{Applied, ClusterOptions, join, question};
 use egret_core::World;
+use egret_probe::Report;
 
 /// Where the image stands that the cluster's own agents run.
 const DAEMON_SET: &str = "egret";
@@ -42,6 +44,7 @@ pub(super) struct Session {
     image: String,
     patience: Patience,
     places: Vec<Place>,
+    outside: Result<Outside, String>,
     drops: Option<Drops>,
     nodes: BTreeMap<String, String>,
     pub(super) agents: Agents,
@@ -64,8 +67,14 @@ impl Session {
         if plugin == Plugin::Egret && agents.is_empty() {
             return Err(ClusterError::NoAgents);
         }
-        let places = nodes::list(&server.client).await?;
-        let able = ability::of(&server.client, &places, !agents.is_empty()).await?;
+        let all = nodes::list(&server.client).await?;
+        let places = nodes::taking_pods(&all)?;
+        let mut able = ability::of(&server.client, &places, !agents.is_empty()).await?;
+        let outside = match plugin {
+            Plugin::Egret => Outside::possible(options, &all).await,
+            Plugin::Any => Err("the subject `cluster` changes no routes of a cluster's nodes".into()),
+        };
+        able.extend(outside.is_ok().then_some(Capability::Internet));
         let image = match &options.image {
             Some(image) => image.clone(),
             None => image_of_agents(&server).await?.unwrap_or_else(|| IMAGE.to_owned()),
@@ -80,6 +89,7 @@ impl Session {
             image,
             patience: if options.patient { Patience::LONG } else { Patience::SHORT },
             places,
+            outside,
             drops: None,
             nodes: BTreeMap::new(),
             agents,
@@ -106,16 +116,22 @@ impl Session {
             Plugin::Any => "; what its plugin decides, and why, is not observed",
             Plugin::Egret => "",
         };
-        format!("cluster {} with {nodes}{seen}", self.version)
+        let outside = match &self.outside {
+            Ok(_) => String::new(),
+            Err(problem) => {
+                format!("; there are no hosts outside ({}): {problem}", Capability::Internet.word())
+            }
+        };
+        format!("cluster {} with {nodes}{seen}{outside}", self.version)
     }
 
     /// What a case asks that this cluster cannot do.
     pub(super) fn lacks(&self, case: &Case) -> BTreeSet<Capability> {
-        let mut needs = ability::needs(case, self.places.len(), self.naming.prefix.is_some());
+        let mut needs = ability::needs(case, &self.places, self.naming.prefix.is_some());
         needs.extend(&case.requires);
         // Several nodes are there; that there are enough of them, without labels, `needs` has looked at.
         let enough = needs.contains(&Capability::Nodes) && case.requires.contains(&Capability::Nodes);
-        let beyond = ability::needs(case, self.places.len(), false).contains(&Capability::Nodes);
+        let beyond = ability::needs(case, &self.places, false).contains(&Capability::Nodes);
         let mut lacks: BTreeSet<Capability> = needs.difference(&self.able).copied().collect();
         if enough && beyond {
             lacks.insert(Capability::Nodes);
@@ -153,9 +169,8 @@ impl Session {
     }
 
     pub(super) async fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, ClusterError> {
-        let place = |from: &Source| self.place(from);
+        let reports = self.ask(probes).await?;
         let world = &self.actual.world;
-        let reports = asking::ask(&self.server, probes, world, place, self.patience, self.drops.as_ref()).await?;
         let flows = match self.plugin {
             Plugin::Any => Vec::new(),
             Plugin::Egret => self.agents.flows(&self.server).await?,
@@ -169,8 +184,41 @@ impl Session {
         Ok(observed)
     }
 
+    /// The clients' reports in the probes' order: those in pods together, then those outside.
+    async fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Report>, ClusterError> {
+        let is_outside = |probe: &Probe| matches!(probe.from, Source::Address(_));
+        let (outside, inside): (Vec<Probe>, Vec<Probe>) = probes.iter().cloned().partition(is_outside);
+        let place = |from: &Source| self.place(from);
+        let world = &self.actual.world;
+        let drops = self.drops.as_ref();
+        let from_pods = asking::ask(&self.server, &inside, world, place, self.patience, drops).await?;
+        let questions: Result<Vec<_>, _> =
+            outside.iter().map(|probe| question::question(probe, world)).collect();
+        let questions = questions.map_err(|error| ClusterError::Missing(error.to_string()))?;
+        let from_outside = match &mut self.outside {
+            Ok(outside) if !questions.is_empty() => outside.ask(questions, self.drops.as_ref()).await?,
+            Ok(_) | Err(_) => Vec::new(),
+        };
+        let (mut from_pods, mut from_outside) = (from_pods.into_iter(), from_outside.into_iter());
+        let reports =
+            probes.iter().map(|probe| if is_outside(probe) { from_outside.next() } else { from_pods.next() });
+        // One short would be noticed by whoever compares.
+        Ok(reports.flatten().collect())
+    }
+
+    /// Takes the Internet's container away.
+    pub(super) async fn leave_outside(&mut self) -> Result<(), ClusterError> {
+        if let Ok(outside) = &mut self.outside {
+            outside.end().await;
+        }
+        Ok(())
+    }
+
     /// Makes the world; what changed.
     async fn bring_up(&mut self, world: &World) -> Result<Changes, ClusterError> {
+        if let Ok(outside) = &mut self.outside {
+            outside.show(&self.server, &mut self.agents, self.canary.as_ref(), &world.internet).await?;
+        }
         self.nodes = nodes::map(world, &self.places)?;
         let shape =
             Shape { run: &self.server.run, naming: &self.naming, image: &self.image, nodes: &self.nodes };

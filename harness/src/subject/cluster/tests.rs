@@ -1,6 +1,7 @@
 //! The subject against a scripted API server: what it makes and takes away, and what it says when it may not.
 
 mod access;
+mod dns;
 mod script;
 mod stop;
 mod things;

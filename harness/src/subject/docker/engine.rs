@@ -1,6 +1,8 @@
 //! The container engine: a connection to it, and the network and containers of one run.
 
 use std::collections::HashMap;
+#[cfg(feature = "kubernetes")]
+use std::net::IpAddr;
 use std::net::Ipv4Addr;
 
 use bollard::Docker as Api;
@@ -12,6 +14,8 @@ use bollard::models::{
 use bollard::query_parameters::{
     AttachContainerOptions, CreateContainerOptions, RemoveContainerOptions, StartContainerOptions,
 };
+#[cfg(feature = "kubernetes")]
+use ipnet::IpNet;
 
 use super::error::DockerError;
 use super::run::Run;
@@ -121,13 +125,14 @@ impl Engine {
         })
     }
 
-    /// Makes a container of a run and starts it; gives its streams.
+    /// Makes a container of a run on a network and starts it; gives its streams.
     ///
     /// # Errors
     /// The engine refused.
     pub(super) async fn start(
         &self,
         run: &Run,
+        network: &str,
         name: &str,
         image: &str,
     ) -> Result<AttachContainerResults, DockerError> {
@@ -143,7 +148,7 @@ impl Engine {
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            host_config: Some(host_config(run)),
+            host_config: Some(host_config(network)),
             ..ContainerCreateBody::default()
         };
         let options = CreateContainerOptions { name: Some(name.into()), ..CreateContainerOptions::default() };
@@ -162,6 +167,36 @@ impl Engine {
             .await
             .map_err(DockerError::refused(what("start")))?;
         Ok(streams)
+    }
+
+    /// The prefixes of a network; `None` when there is no such network.
+    ///
+    /// # Errors
+    /// The engine refused.
+    #[cfg(feature = "kubernetes")]
+    pub(super) async fn prefixes(&self, network: &str) -> Result<Option<Vec<IpNet>>, DockerError> {
+        match self.api.inspect_network(network, None).await {
+            Ok(found) => {
+                let configs = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+                let subnets = configs.into_iter().filter_map(|config| config.subnet?.parse().ok());
+                Ok(Some(subnets.collect()))
+            }
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) => Err(DockerError::refused(format!("describe the network `{network}`"))(error)),
+        }
+    }
+
+    /// A container's IPv4 address on a network.
+    ///
+    /// # Errors
+    /// The engine refused, or the container has none there.
+    #[cfg(feature = "kubernetes")]
+    pub(super) async fn address(&self, name: &str, network: &str) -> Result<IpAddr, DockerError> {
+        let what = || format!("say the address of the container `{name}` on the network `{network}`");
+        let found = self.api.inspect_container(name, None).await.map_err(DockerError::refused(what()))?;
+        let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let address = networks.get(network).and_then(|at| at.ip_address.as_ref()?.parse().ok());
+        address.ok_or_else(|| DockerError::Refused { what: what(), problem: "it has none".into() })
     }
 
     /// Removes a container, running or not. One that is going or gone is as good as removed.
@@ -209,12 +244,12 @@ fn subnet(number: u32) -> String {
     format!("{}/24", Ipv4Addr::from(first.wrapping_add((number % NETWORKS) << 8)))
 }
 
-fn host_config(run: &Run) -> HostConfig {
+fn host_config(network: &str) -> HostConfig {
     let words = |capabilities: &[(&str, &str)]| {
         capabilities.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<String>>()
     };
     HostConfig {
-        network_mode: Some(run.network()),
+        network_mode: Some(network.to_owned()),
         auto_remove: Some(true),
         cap_drop: Some(vec!["ALL".into()]),
         cap_add: Some(words(&CAPABILITIES)),

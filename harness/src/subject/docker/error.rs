@@ -36,6 +36,14 @@ pub enum DockerError {
         /// What it said.
         problem: String,
     },
+    /// A cluster's nodes are not where the Internet's container would be.
+    #[error("the cluster's nodes are not on the container engine's network `{network}`: {problem}")]
+    Elsewhere {
+        /// Name of the network.
+        network: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// The binary for the image cannot be used.
     #[error(transparent)]
     Binary(#[from] Unusable),
@@ -91,6 +99,9 @@ impl DockerError {
             }
             Self::Confined { .. } => {
                 "set DOCKER_HOST to an engine that runs as root, for example unix:///var/run/docker.sock"
+            }
+            Self::Elsewhere { .. } => {
+                "name the network of the nodes with --network, or set DOCKER_HOST to the engine that runs them"
             }
             Self::TooOld { .. } => "install Docker 20.10 or newer",
             Self::Refused { problem, .. } => return refusal(problem).to_owned(),

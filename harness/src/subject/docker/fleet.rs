@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+#[cfg(feature = "kubernetes")]
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bollard::container::{AttachContainerResults, LogOutput};
 use egret_agent::netlink::Mac;
+#[cfg(feature = "kubernetes")]
+use egret_core::flow::Flow;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -38,6 +42,8 @@ pub(super) struct Fleet {
     engine: Engine,
     run: Run,
     image: String,
+    /// The network that others have made, with their nodes on it; the run's own without.
+    others: Option<String>,
     peers: Vec<Peer>,
     inbox: UnboundedReceiver<(usize, Heard)>,
     tell: UnboundedSender<(usize, Heard)>,
@@ -68,26 +74,48 @@ impl Fleet {
     /// # Errors
     /// The engine is not there or refuses, or a container cannot do what it is for.
     pub(super) async fn launch(nodes: usize, binary: Option<&Path>) -> Result<Self, SubjectError> {
+        let fleet = Self::prepare(None, binary).await?;
+        interrupt::watch(fleet.engine.clone(), fleet.run.id())
+            .map_err(failed::<std::io::Error>("watch for signals"))?;
+        fleet.engine.make_network(&fleet.run).await?;
+        fleet.started(nodes).await
+    }
+
+    /// Makes the image and the Internet's container alone, on a network with nodes that others have made. Signals are
+    /// the caller's to watch for.
+    ///
+    /// # Errors
+    /// As above.
+    #[cfg(feature = "kubernetes")]
+    pub(super) async fn internet_for_others(
+        network: &str,
+        binary: Option<&Path>,
+    ) -> Result<Self, SubjectError> {
+        Self::prepare(Some(network.to_owned()), binary).await?.started(0).await
+    }
+
+    /// A fleet without containers.
+    async fn prepare(others: Option<String>, binary: Option<&Path>) -> Result<Self, SubjectError> {
         let engine = Engine::connect().await?;
         let binary = Binary::find(binary).map_err(DockerError::from)?;
         let (info, image) = tokio::try_join!(engine.info(), image::ensure(&engine, &binary))?;
         if let Some(confined) = machine::confined(&info) {
             return Err(confined.into());
         }
-        let image = image.name;
         // What earlier runs left would only take names and room away; that it cannot be removed is no reason not
         // to run.
         let _left = leftovers::remove(&engine).await;
-        let run = Run::new();
-        interrupt::watch(engine.clone(), run.id()).map_err(failed::<std::io::Error>("watch for signals"))?;
-        engine.make_network(&run).await?;
         let (tell, inbox) = mpsc::unbounded_channel();
-        let mut fleet = Self { engine, run, image, peers: Vec::new(), inbox, tell };
-        if let Err(error) = fleet.grow(nodes).await {
-            fleet.end().await;
+        let image = image.name;
+        Ok(Self { engine, run: Run::new(), image, others, peers: Vec::new(), inbox, tell })
+    }
+
+    async fn started(mut self, nodes: usize) -> Result<Self, SubjectError> {
+        if let Err(error) = self.grow(nodes).await {
+            self.end().await;
             return Err(error);
         }
-        Ok(fleet)
+        Ok(self)
     }
 
     /// Starts containers until there are so many nodes.
@@ -106,8 +134,9 @@ impl Fleet {
         let started = places.iter().map(|place| {
             let name = self.run.container(place.checked_sub(1));
             let (engine, run, image, tell) = (&self.engine, &self.run, &self.image, self.tell.clone());
+            let network = self.others.clone().unwrap_or_else(|| run.network());
             async move {
-                let streams = engine.start(run, &name, image).await?;
+                let streams = engine.start(run, &network, &name, image).await?;
                 Ok::<_, DockerError>((*place, name, streams, tell))
             }
         });
@@ -142,6 +171,7 @@ impl Fleet {
         let links: Vec<(usize, Mac)> = links.collect();
         let wall_offset = self.peers.first().map(|peer| peer.wall_offset).unwrap_or_default();
         let order = |place: usize| match place.checked_sub(1) {
+            None if self.others.is_some() => Order::BeInternetForOthers { wall_offset },
             None => Order::BeInternet { wall_offset },
             Some(slot) => Order::BeNode { slot, internet, wall_offset },
         };
@@ -292,6 +322,23 @@ impl Fleet {
             Err(_) => {
                 Err(self.strange(*silent, &format!("it was silent for {} seconds", FIRST_WORD.as_secs())))
             }
+        }
+    }
+
+    /// For somebody who sees what the containers do not: tells of drops, which whoever is being asked hears of.
+    #[cfg(feature = "kubernetes")]
+    pub(super) fn teller(&self) -> impl Fn(Vec<Flow>) + use<> {
+        let tell = self.tell.clone();
+        // It comes from nowhere among the containers; nobody is there to be told once the fleet is gone.
+        move |drops| drop(tell.send((usize::MAX, Heard::Reply(Reply::Drops(drops)))))
+    }
+
+    /// The address that the engine gave a container on a network that others have made.
+    #[cfg(feature = "kubernetes")]
+    pub(super) async fn address(&self, place: usize) -> Result<IpAddr, DockerError> {
+        match &self.others {
+            Some(network) => self.engine.address(&self.name(place), network).await,
+            None => Err(self.strange(place, "it has no address of its own")),
         }
     }
 

@@ -107,6 +107,7 @@ async fn obey(
 ) -> Result<Reply, SubjectError> {
     let made = match &order {
         Order::BeInternet { wall_offset } => Some(Site::internet(*wall_offset)),
+        Order::BeInternetForOthers { wall_offset } => Some(Site::internet_for_others(*wall_offset)),
         Order::BeNode { slot, internet, wall_offset } => Some(Site::node(*slot, *internet, *wall_offset)),
         Order::Link { .. }
         | Order::Begin { .. }
@@ -147,7 +148,10 @@ async fn obey(
             Reply::Decided { decided, settled }
         }
         Order::Settle(end) => Reply::Settled(settle(site, end).await?),
-        Order::Elsewhere { .. } | Order::BeInternet { .. } | Order::BeNode { .. } => Reply::Done,
+        Order::Elsewhere { .. }
+        | Order::BeInternet { .. }
+        | Order::BeInternetForOthers { .. }
+        | Order::BeNode { .. } => Reply::Done,
     })
 }
 

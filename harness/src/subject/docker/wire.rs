@@ -15,7 +15,7 @@ use crate::subject::question::Question;
 use crate::subject::site::Decided;
 
 /// Version of everything below; raised with each change. Both sides are one binary unless somebody mixed images.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Longest line in bytes: more than the flows of the largest step.
 const LONGEST: usize = 256 * 1024 * 1024;
@@ -26,6 +26,11 @@ pub(super) enum Order {
     /// Be the Internet.
     BeInternet {
         /// The offset that every agent of the run shares.
+        wall_offset: u64,
+    },
+    /// Be the Internet on a network with nodes that others have made.
+    BeInternetForOthers {
+        /// As above.
         wall_offset: u64,
     },
     /// Be a node.

@@ -34,6 +34,8 @@ struct Internet {
     hosts: BTreeSet<IpAddr>,
     /// Its ends of the links to the nodes, by slot.
     ends: BTreeMap<usize, End>,
+    /// Its end of the one way to nodes that nobody has linked: they are on a network that others have made.
+    shared: Option<End>,
     /// Nodes whose links are down or that are stopped, by slot.
     cut: BTreeSet<usize>,
     /// Index of an interface behind which nobody answers for the nodes in `cut`.
@@ -62,6 +64,15 @@ impl Topology {
             .and_then(|netns| Ok((netns, wiring::own_index()?)))
             .map_err(AgentError::system("set up the Internet's network"))?;
         Ok(Self::empty(Some(Internet::new(netns, index)), false, wall_offset))
+    }
+
+    /// The Internet alone, in the network of this process, on a network with nodes that others have made.
+    #[cfg(feature = "docker")]
+    pub(super) fn internet_for_others(wall_offset: u64) -> Result<Self, AgentError> {
+        let (netns, end) =
+            wiring::shared_network().map_err(AgentError::system("set up the Internet's network"))?;
+        let internet = Internet { shared: Some(end), ..Internet::new(netns, end.index) };
+        Ok(Self::empty(Some(internet), false, wall_offset))
     }
 
     /// Tells the Internet of the node in a slot.
@@ -232,6 +243,7 @@ impl Internet {
             netns,
             hosts: BTreeSet::new(),
             ends: BTreeMap::new(),
+            shared: None,
             cut: BTreeSet::new(),
             nowhere,
             routed: BTreeMap::new(),
@@ -278,6 +290,7 @@ impl Internet {
 
     fn end(&self, slot: usize) -> Result<End, AgentError> {
         let unlinked = || io::Error::other(format!("no node was linked in place {slot}"));
-        self.ends.get(&slot).copied().ok_or_else(unlinked).map_err(AgentError::system("route to a node"))
+        let end = self.ends.get(&slot).copied().or(self.shared);
+        end.ok_or_else(unlinked).map_err(AgentError::system("route to a node"))
     }
 }

@@ -134,8 +134,8 @@ pub(super) fn unroute_pod(node: &Netns, slot: usize, address: IpAddr) -> io::Res
 pub(super) struct End {
     /// Index of the interface on this side.
     pub(super) index: u32,
-    /// Hardware address of the other side.
-    pub(super) far: Mac,
+    /// Hardware address of the other side; without one, the kernel asks for it.
+    pub(super) far: Option<Mac>,
 }
 
 /// What a world gives a node: its address, and the prefixes of its pods' addresses.
@@ -155,7 +155,7 @@ impl Numbering {
 
 /// The two ends of the link that [`link_node`] makes: the node's and the Internet's.
 pub(super) fn ends(slot: usize) -> (End, End) {
-    (End { index: ETH0, far: mac(4, slot) }, End { index: port_index(slot), far: mac(3, slot) })
+    (End { index: ETH0, far: Some(mac(4, slot)) }, End { index: port_index(slot), far: Some(mac(3, slot)) })
 }
 
 /// Links a node to the Internet.
@@ -214,11 +214,10 @@ pub(super) fn number_node(
             batch.remove_address(uplink.index, before.address);
         }
     }
-    batch.neighbour(uplink.index, GATEWAY, uplink.far).route(
-        (Ipv4Addr::UNSPECIFIED.into(), 0),
-        Hop::Via(GATEWAY, uplink.index),
-        Some(after.address),
-    );
+    if let Some(far) = uplink.far {
+        batch.neighbour(uplink.index, GATEWAY, far);
+    }
+    batch.route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Via(GATEWAY, uplink.index), Some(after.address));
     for prefix in &after.prefixes {
         // A pod that is not there must not send its packets back and forth between node and Internet.
         batch.route(*prefix, Hop::Unreachable, None);
@@ -250,7 +249,10 @@ pub(super) fn plug(node: &Netns, uplink: End, numbering: &Numbering) -> io::Resu
 /// When the kernel refuses a route.
 pub(super) fn route_node(internet: &Netns, end: End, node: &Numbering) -> io::Result<()> {
     let mut batch = Batch::new();
-    batch.route((node.address, 32), Hop::Link(end.index), None).neighbour(end.index, node.address, end.far);
+    batch.route((node.address, 32), Hop::Link(end.index), None);
+    if let Some(far) = end.far {
+        batch.neighbour(end.index, node.address, far);
+    }
     for prefix in &node.prefixes {
         batch.route(*prefix, Hop::Via(node.address, end.index), None);
     }
@@ -296,6 +298,28 @@ pub(super) fn own_network() -> io::Result<Netns> {
     Ok(netns)
 }
 
+/// Settles in the network of this process, whose one interface, `eth0`, is on a network that others have made: it
+/// keeps its address there, and forgets the way out, so that whoever asks for a host that is not here hears so. Gives
+/// its end of the way to everybody there.
+///
+/// # Errors
+/// As for [`own_network`].
+#[cfg(feature = "docker")]
+pub(super) fn shared_network() -> io::Result<(Netns, End)> {
+    let netns = Netns::current()?;
+    prepare(&netns, true)?;
+    set("net/ipv4/conf/eth0/rp_filter", "0", false)?;
+    // Packets for hosts that are not here come and go by the same interface: that is no news for the nodes.
+    set("net/ipv4/conf/all/send_redirects", "0", false)?;
+    set("net/ipv4/conf/eth0/send_redirects", "0", false)?;
+    // Neighbours are asked for from the address that this network knows, not from a host's.
+    set("net/ipv4/conf/eth0/arp_announce", "2", false)?;
+    let end = End { index: own_index()?, far: None };
+    // In place of the engine's way out, where there is one.
+    Batch::new().route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Unreachable, None).send(&netns)?;
+    Ok((netns, end))
+}
+
 /// Hardware address of this process' `eth0`.
 ///
 /// # Errors
@@ -314,7 +338,7 @@ pub(in crate::subject) fn own_address() -> io::Result<Mac> {
 /// When this process has no `eth0`.
 #[cfg(feature = "docker")]
 pub(super) fn end_to(far: Mac) -> io::Result<End> {
-    Ok(End { index: own_index()?, far })
+    Ok(End { index: own_index()?, far: Some(far) })
 }
 
 #[cfg(feature = "docker")]

@@ -196,8 +196,9 @@ impl State {
 /// Ends in a plural word and not in a name: words of the API that these tests use.
 fn is_collection(path: &str) -> bool {
     let word = path.rsplit('/').next().unwrap_or_default();
-    ["namespaces", "pods", "services", "serviceaccounts", "nodes"].contains(&word)
+    ["namespaces", "pods", "services", "serviceaccounts", "nodes", "configmaps"].contains(&word)
         || word.ends_with("policies")
+        || word.ends_with("slices")
         || word.ends_with("groups")
 }
 
