@@ -3,7 +3,7 @@
 mod config;
 mod health;
 mod image;
-mod install;
+pub(super) mod install;
 mod program;
 
 pub use config::{Family, Shape};

@@ -2,6 +2,7 @@
 
 mod access;
 mod dns;
+mod install;
 mod script;
 mod stop;
 mod things;
