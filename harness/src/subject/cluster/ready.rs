@@ -69,11 +69,30 @@ pub(super) async fn wait_for(
 /// # Errors
 /// One of them cannot start, with the kubelet's reason.
 pub(super) async fn can_start(server: &Server, namespace: &str, labels: &str) -> Result<(), ClusterError> {
+    let pods = labelled(server, namespace, labels).await?;
+    hopeless(server, pods.keys(), &pods).await
+}
+
+/// Why pods with these labels are not ready, as far as their status and their logs say.
+pub(super) async fn reasons(
+    server: &Server,
+    namespace: &str,
+    labels: &str,
+) -> Result<Vec<String>, ClusterError> {
+    let pods = labelled(server, namespace, labels).await?;
+    let mut reasons = Vec::new();
+    for (key, pod) in pods.iter().filter(|(_, pod)| !is_ready(pod)) {
+        let log = last_words(server, key, Life::This).await;
+        reasons.push(format!("{key} is not ready: {}; {log}", state_of(Some(pod))));
+    }
+    Ok(reasons)
+}
+
+async fn labelled(server: &Server, namespace: &str, labels: &str) -> Result<Pods, ClusterError> {
     let api: Api<Pod> = Api::namespaced(server.client.clone(), namespace);
     let list = api.list(&ListParams::default().labels(labels)).await;
     let list = list.map_err(|error| ClusterError::of("list pods", error))?;
-    let pods: Pods = list.items.into_iter().filter_map(|pod| Some((key_of(&pod)?, pod))).collect();
-    hopeless(server, pods.keys(), &pods).await
+    Ok(list.items.into_iter().filter_map(|pod| Some((key_of(&pod)?, pod))).collect())
 }
 
 /// Lists, then follows; a watch that ends or has fallen behind (410 Gone) starts again from a new list.
@@ -135,7 +154,7 @@ async fn hopeless(
     for key in keys {
         if let Some((reason, text)) = pods.get(key).and_then(hopeless_reason) {
             let log = match reason {
-                "CrashLoopBackOff" => format!("; {}", last_words(server, key).await),
+                "CrashLoopBackOff" => format!("; {}", last_words(server, key, Life::Before).await),
                 _ => String::new(),
             };
             hopeless.push(format!("{key} cannot start: {text}{log}"));
@@ -204,11 +223,19 @@ fn state_of(pod: Option<&Pod>) -> String {
     })
 }
 
-/// The end of the log of a container that has ended.
-async fn last_words(server: &Server, key: &Key) -> String {
+/// Which life of a container that starts again and again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    This,
+    Before,
+}
+
+/// The end of a container's log.
+async fn last_words(server: &Server, key: &Key, life: Life) -> String {
     let namespace = key.namespace.as_deref().unwrap_or_default();
     let api: Api<Pod> = Api::namespaced(server.client.clone(), namespace);
-    let parameters = LogParams { tail_lines: Some(5), previous: true, ..LogParams::default() };
+    let previous = life == Life::Before;
+    let parameters = LogParams { tail_lines: Some(5), previous, ..LogParams::default() };
     match api.logs(&key.name, &parameters).await {
         Ok(log) => format!("its last lines: {}", log.trim().replace('\n', " | ")),
         Err(error) => format!("its log could not be read: {error}"),

@@ -11,6 +11,7 @@ use super::agents::{self, Agents};
 use crate::subject::cluster::error::ClusterError;
 use crate::subject::cluster::object::{Key, Kind};
 use crate::subject::cluster::pace::Pace;
+use crate::subject::cluster::ready;
 use crate::subject::cluster::server::Server;
 
 /// How long nodes and agents may take to become ready.
@@ -71,8 +72,9 @@ pub(super) async fn nodes_ready(server: &Server) -> Result<(), ClusterError> {
         // An agent that cannot start keeps its node from ever becoming ready: its reason is the news.
         agents_can_start(server).await?;
         if !pace.next().await {
-            let reasons = not_ready.into_iter().map(|name| format!("node `{name}` is not ready"));
-            return Err(ClusterError::NotReady(reasons.collect()));
+            let nodes = not_ready.into_iter().map(|name| format!("node `{name}` is not ready"));
+            let agents = ready::reasons(server, agents::NAMESPACE, agents::LABEL).await?;
+            return Err(ClusterError::NotReady(nodes.chain(agents).collect()));
         }
     }
 }
@@ -87,13 +89,15 @@ pub(super) async fn agents_ready(server: &Server) -> Result<(), ClusterError> {
         }
         agents_can_start(server).await?;
         if !pace.next().await {
-            return Err(ClusterError::NotReady(vec!["the agents are not ready".into()]));
+            let mut reasons = vec!["the agents are not ready".into()];
+            reasons.extend(ready::reasons(server, agents::NAMESPACE, agents::LABEL).await?);
+            return Err(ClusterError::NotReady(reasons));
         }
     }
 }
 
 async fn agents_can_start(server: &Server) -> Result<(), ClusterError> {
-    super::super::ready::can_start(server, agents::NAMESPACE, agents::LABEL).await
+    ready::can_start(server, agents::NAMESPACE, agents::LABEL).await
 }
 
 async fn nodes(server: &Server) -> Result<(usize, Vec<String>), ClusterError> {

@@ -170,6 +170,25 @@ async fn a_watch_that_is_gone_starts_again() {
 }
 
 #[tokio::test]
+async fn a_pod_that_runs_and_is_not_ready_is_quoted() {
+    let script = Script::default();
+    let labels = json!({ "app": "agent" });
+    let pod = |name: &str, ready: &str| {
+        json!({
+            "metadata": { "name": name, "namespace": "x", "labels": labels },
+            "status": { "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": ready, "reason": "ContainersNotReady" }] },
+        })
+    };
+    script.holds("/api/v1/namespaces/x/pods/a", pod("a", "False"));
+    script.holds("/api/v1/namespaces/x/pods/b", pod("b", "True"));
+    script.says("GET /api/v1/namespaces/x/pods/a/log", 200, "watching Node: no answer\n", 1);
+    let reasons = ready::reasons(&script.server(), "x", "app=agent").await.unwrap();
+    let expected =
+        "Pod `x/a` is not ready: not Ready: ContainersNotReady; its last lines: watching Node: no answer";
+    assert_eq!(reasons, [expected]);
+}
+
+#[tokio::test]
 async fn an_image_that_is_nowhere_is_named() {
     let script = Script::default();
     let waiting =
