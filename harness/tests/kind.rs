@@ -3,7 +3,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A program that writes its arguments into `asked` and answers as `answers` says, by its first two arguments.
 fn fake(folder: &Path, answers: &str) -> std::path::PathBuf {
@@ -70,6 +71,22 @@ fn a_cluster_that_is_not_there_is_neither_well_nor_removed() {
 }
 
 #[test]
+fn half_a_cluster_is_called_so() {
+    let folder = folder();
+    fake(folder.path(), "\"get clusters\") echo egret;; \"get kubeconfig\") echo no such file >&2; exit 1;;");
+    for command in ["up", "status"] {
+        let output = egret(&["kind", command], folder.path());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        assert!(
+            error.contains("cluster `egret` was never finished")
+                && error.contains("`egret kind down --name egret`"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn the_cluster_of_this_name_is_removed() {
     let folder = folder();
     fake(folder.path(), "\"get clusters\") echo other; echo egret;;");
@@ -105,6 +122,40 @@ fn a_cluster_that_could_not_be_made_is_removed_again() {
     assert_eq!(config["networking"]["disableDefaultCNI"], true);
     assert_eq!(config["networking"]["kubeProxyMode"], "none");
     assert_eq!(config["networking"]["ipFamily"], "dual");
+}
+
+/// What kind has started makes nodes after kind is gone: here a child that waits until somebody removes the cluster.
+#[test]
+fn ctrl_c_removes_what_kinds_children_make_later() {
+    let folder = folder();
+    let gate = folder.path().join("gate");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (gate, asked_file) = (gate.display(), folder.path().join("asked"));
+    let asked_file = asked_file.display();
+    let answers = format!(
+        "\"create cluster\") cat >/dev/null; (read word < {gate}; echo a node >> {asked_file}) & echo began >> {asked_file}; wait;;\n\
+         \"delete cluster\") if [ -p {gate} ]; then echo go > {gate}; rm {gate}; fi;;"
+    );
+    fake(folder.path(), &answers);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_egret"));
+    command.args(["kind", "up"]).env("EGRET_IMAGE_BINARY", folder.path().join("static"));
+    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let started = Instant::now();
+    while !asked(folder.path()).iter().any(|line| line == "began") {
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", asked(folder.path()));
+        std::thread::yield_now();
+    }
+    let process = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("interrupted; what was made is removed"), "{error}");
+    let delete = "delete cluster --name egret";
+    let expected =
+        ["get clusters", "create cluster --name egret --config -", "began", delete, "a node", delete];
+    assert_eq!(asked(folder.path()), expected);
 }
 
 #[test]

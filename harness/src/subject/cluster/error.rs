@@ -96,9 +96,24 @@ pub enum ClusterError {
         /// How it ended.
         problem: String,
     },
+    /// kind knows the cluster and no way into it.
+    #[error(
+        "cluster `{name}` was never finished, or its nodes do not run ({problem}): `{remove}` removes it"
+    )]
+    Unfinished {
+        /// The cluster.
+        name: String,
+        /// What kind's program ended with.
+        problem: String,
+        /// The command that removes it.
+        remove: String,
+    },
     /// The program for the image cannot be used.
     #[error(transparent)]
     Binary(#[from] Unusable),
+    /// Ctrl-C while a cluster was made.
+    #[error("interrupted; what was made is removed")]
+    Undone,
     /// A cluster was to be removed again, and that was stopped too.
     #[error("{problem}; what was made is not gone ({rest}): `{remove}` removes it")]
     Left {
@@ -202,6 +217,8 @@ impl ClusterError {
             | Self::Inhabited { .. }
             | Self::NotReady(_)
             | Self::Slow { .. }
+            | Self::Undone
+            | Self::Unfinished { .. }
             | Self::Exec { .. }
             | Self::Nodes { .. }
             | Self::Missing(_)

@@ -32,6 +32,13 @@ pub struct Target {
     pub program: PathBuf,
 }
 
+impl Target {
+    /// The command that removes the cluster.
+    fn remove(&self) -> String {
+        format!("egret kind down --name {}", self.name)
+    }
+}
+
 /// One phase of `egret kind up`, when it has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
@@ -79,7 +86,7 @@ pub fn up(target: &Target, wanted: &Wanted, tell: &mut dyn FnMut(&Phase)) -> Res
         let made = stop.work(&runtime, program.create(&config, wanted.node_image.as_deref()));
         if let Err(error) = made {
             // kind keeps half a cluster when it is interrupted.
-            let removed = stop.again(&runtime, program.delete());
+            let removed = stop.again(&runtime, program.delete_unfinished());
             return Err(failed(with_rest(error, removed, target)));
         }
         phases.ended(
@@ -87,11 +94,11 @@ pub fn up(target: &Target, wanted: &Wanted, tell: &mut dyn FnMut(&Phase)) -> Res
             format!("made with {}", crate::error::count(wanted.shape.nodes.into(), "node")),
         );
     }
-    let ended = stop.work(&runtime, finish(&program, &image, wanted, &mut phases));
+    let ended = stop.work(&runtime, finish(&program, target, &image, wanted, &mut phases));
     match ended {
         Ok(health) => Ok(health),
         Err(ClusterError::Interrupted) if !there => {
-            let removed = stop.again(&runtime, program.delete());
+            let removed = stop.again(&runtime, program.delete_unfinished());
             Err(failed(with_rest(ClusterError::Interrupted, removed, target)))
         }
         Err(error) => Err(failed(error)),
@@ -101,11 +108,12 @@ pub fn up(target: &Target, wanted: &Wanted, tell: &mut dyn FnMut(&Phase)) -> Res
 /// From a cluster to one with agents that are ready.
 async fn finish(
     program: &Program,
+    target: &Target,
     image: &image::Image,
     wanted: &Wanted,
     phases: &mut Phases<'_>,
 ) -> Result<Health, ClusterError> {
-    let server = connect(program).await?;
+    let server = connect(program, target).await?;
     let before = health::look(&server).await?;
     if before.image.as_deref() == Some(image.name()) {
         phases.ended("image", format!("{} is there already", image.name()));
@@ -158,15 +166,20 @@ pub fn status(target: &Target) -> Result<Option<Health>, SubjectError> {
             if !program.exists().await? {
                 return Ok(None);
             }
-            let server = connect(&program).await?;
+            let server = connect(&program, target).await?;
             health::look(&server).await.map(Some)
         })
         .map_err(failed)
 }
 
 /// A client with the credentials that kind keeps, whatever the user's kubeconfig says.
-async fn connect(program: &Program) -> Result<Server, ClusterError> {
-    let kubeconfig = Kubeconfig::from_yaml(&program.kubeconfig().await?)?;
+async fn connect(program: &Program, target: &Target) -> Result<Server, ClusterError> {
+    let kubeconfig = program.kubeconfig().await.map_err(|error| ClusterError::Unfinished {
+        name: target.name.clone(),
+        problem: error.to_string(),
+        remove: target.remove(),
+    })?;
+    let kubeconfig = Kubeconfig::from_yaml(&kubeconfig)?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     Ok(Server { client: Client::try_from(config).map_err(ClusterError::Client)?, run: Run::new() })
 }
@@ -178,12 +191,11 @@ fn failed(error: ClusterError) -> SubjectError {
 /// What stopped it, and what is left when the removal was stopped as well.
 fn with_rest(error: ClusterError, removed: Result<(), ClusterError>, target: &Target) -> ClusterError {
     match removed {
+        Ok(()) if matches!(error, ClusterError::Interrupted) => ClusterError::Undone,
         Ok(()) => error,
-        Err(rest) => ClusterError::Left {
-            problem: error.to_string(),
-            rest: rest.to_string(),
-            remove: format!("egret kind down --name {}", target.name),
-        },
+        Err(rest) => {
+            ClusterError::Left { problem: error.to_string(), rest: rest.to_string(), remove: target.remove() }
+        }
     }
 }
 

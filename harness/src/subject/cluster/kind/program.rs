@@ -1,19 +1,32 @@
 //! kind's own program: create, load, delete. Its progress goes to standard error as it comes.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
+use nix::sys::signal::killpg;
+use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::Target;
 use super::image::Image;
 use crate::subject::cluster::error::ClusterError;
+use crate::subject::cluster::pace::Pace;
+
+/// How long what kind has started may take to end after kind; a `docker run` takes seconds.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks.
+const PACE: Duration = Duration::from_millis(100);
 
 /// kind's program for one cluster.
 pub(super) struct Program {
     path: PathBuf,
     name: String,
+    /// The process group of the last run. It is kind's own: Ctrl-C at a terminal reaches this program alone, which then
+    /// knows what to wait for.
+    group: Cell<Option<Pid>>,
 }
 
 impl Program {
@@ -31,7 +44,7 @@ impl Program {
         };
         let path = found.filter(|path| path.is_file());
         let path = path.ok_or_else(|| ClusterError::NoKind(wanted.display().to_string()))?;
-        Ok(Self { path, name: target.name.clone() })
+        Ok(Self { path, name: target.name.clone(), group: Cell::default() })
     }
 
     /// Whether the cluster is there.
@@ -61,6 +74,21 @@ impl Program {
         self.run(&["delete", "cluster", "--name", &self.name], None).await.map(drop)
     }
 
+    /// Removes what a run of kind has made that did not come to its end.
+    ///
+    /// A kind that is killed leaves programs of the engine behind that go on to make nodes: the removal makes those end
+    /// that work in a node, and has to be done once more when the last of them has ended.
+    pub(super) async fn delete_unfinished(&self) -> Result<(), ClusterError> {
+        let Some(group) = self.group.get().filter(|group| is_alive(*group)) else {
+            return self.delete().await;
+        };
+        // Whatever it says, the second one decides.
+        let _first = self.delete().await;
+        let mut pace = Pace::new(PACE, LIMIT);
+        while is_alive(group) && pace.next().await {}
+        self.delete().await
+    }
+
     /// Credentials for the cluster.
     pub(super) async fn kubeconfig(&self) -> Result<String, ClusterError> {
         self.run(&["get", "kubeconfig", "--name", &self.name], None).await
@@ -74,9 +102,11 @@ impl Program {
         };
         let io = |error: std::io::Error| failed(error.to_string());
         let mut command = Command::new(&self.path);
-        command.args(arguments).stdout(Stdio::piped()).kill_on_drop(true);
+        command.args(arguments).stdout(Stdio::piped()).kill_on_drop(true).process_group(0);
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         let mut child = command.spawn().map_err(io)?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        self.group.set(group);
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
             stdin.write_all(input.as_bytes()).await.map_err(io)?;
         }
@@ -86,6 +116,11 @@ impl Program {
         }
         String::from_utf8(output.stdout).map_err(|error| failed(error.to_string()))
     }
+}
+
+/// Whether a process of the group is there.
+fn is_alive(group: Pid) -> bool {
+    killpg(group, None).is_ok()
 }
 
 fn file_name(path: &Path) -> String {
