@@ -13,6 +13,7 @@
 //! subject cannot see ([`Sight`]); reports say of it that it was not observed.
 
 mod field;
+mod hubble;
 mod probe;
 
 pub use field::Field;
@@ -20,6 +21,8 @@ pub(crate) use probe::deciders;
 pub use probe::{Comparison, Row, compare};
 
 use std::collections::BTreeSet;
+
+use egret_core::probe::Observation;
 
 use crate::case::Capability;
 
@@ -82,15 +85,19 @@ pub enum Sight {
     /// What the client saw. A silence counts as blocked: the subject has proved before that its network lets
     /// through and drops as it is told.
     Client,
+    /// That, and what Hubble tells of the flows: verdicts, reasons, and policies where it names them. What it has not
+    /// told of a probe is not observed.
+    Hubble,
 }
 
 impl Sight {
-    /// Whether it sees this field.
+    /// Whether it sees this field of what was observed.
     #[must_use]
-    pub const fn sees(self, field: Field) -> bool {
+    pub fn sees(self, field: Field, observed: &Observation) -> bool {
         match (self, field) {
             (Self::Flows, _) | (Self::Client, Field::Client | Field::Addresses) => true,
             (Self::Client, Field::Egress | Field::Ingress | Field::Reason | Field::By) => false,
+            (Self::Hubble, _) => hubble::sees(field, observed),
         }
     }
 }

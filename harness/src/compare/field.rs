@@ -82,7 +82,7 @@ impl Field {
                 ClientWord::Is(outcome) => *outcome == seen.client,
                 // A silence without a drop is not a block: it would be inferred, not measured.
                 ClientWord::Blocked => {
-                    seen.client.is_blocked() && (sight == Sight::Client || stopping(seen).is_some())
+                    seen.client.is_blocked() && (sight != Sight::Flows || stopping(seen).is_some())
                 }
             }),
             Self::Egress => expect.egress.is_none_or(|word| verdict(&seen.egress) == Some(word)),
@@ -94,7 +94,7 @@ impl Field {
                 candidates(expect, seen)
                     .into_iter()
                     .filter_map(|judged| judged.by.as_ref())
-                    .any(|by| names(word, by))
+                    .any(|by| named(word, by))
             }),
             Self::Addresses => {
                 expect.addresses.as_ref().is_none_or(|addresses| sorted(addresses) == sorted(&seen.addresses))
@@ -129,7 +129,7 @@ pub(super) fn stopping(seen: &Observation) -> Option<&Judgement> {
 
 /// The judgements that an expected author may stand in: the one that ended the flow; else those of the
 /// directions that the case writes; else both.
-fn candidates<'a>(expect: &Expect, seen: &'a Observation) -> Vec<&'a Judgement> {
+pub(super) fn candidates<'a>(expect: &Expect, seen: &'a Observation) -> Vec<&'a Judgement> {
     if let Some(judged) = stopping(seen) {
         return vec![judged];
     }
@@ -144,7 +144,7 @@ fn verdict(judged: &Option<Judgement>) -> Option<JudgedAs> {
 }
 
 /// Whether the expected author names this one; a path names every path below it.
-fn names(word: &ByWord, by: &Author) -> bool {
+pub(super) fn named(word: &ByWord, by: &Author) -> bool {
     match (word, by) {
         (ByWord::DefaultDeny, Author::DefaultDeny { .. }) | (ByWord::Kubelet, Author::Kubelet) => true,
         (ByWord::Policy(wanted, start), Author::Rule { policy, path }) => {

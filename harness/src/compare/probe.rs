@@ -1,8 +1,10 @@
 //! One probe's three values against each other, field by field.
 
+use std::borrow::Cow;
+
 use egret_core::probe::Observation;
 
-use super::{Alone, Field, Sight, field};
+use super::{Alone, Field, Sight, field, hubble};
 use crate::case::Expect;
 
 /// One field in three columns. A column is `None` when there is nothing to say.
@@ -42,10 +44,11 @@ impl Comparison {
 #[must_use]
 pub fn compare(expect: &Expect, predicted: &Observation, observed: &Observation, sight: Sight) -> Comparison {
     let all = |agrees: &dyn Fn(Field) -> bool| {
-        Field::ALL.into_iter().filter(|field| sight.sees(*field)).all(agrees)
+        Field::ALL.into_iter().filter(|field| sight.sees(*field, observed)).all(agrees)
     };
-    let as_expected = all(&|field| field.meets(expect, observed, sight));
-    let as_predicted = all(&|field| field.same(predicted, observed));
+    let seen = Comparable::new(expect, predicted, observed, sight);
+    let as_expected = all(&|field| field.meets(&seen.expect, observed, sight));
+    let as_predicted = all(&|field| field.same(&seen.predicted, observed));
     let case_with_model = all(&|field| field.meets(expect, predicted, Sight::Flows));
     let alone = match (as_expected, as_predicted, case_with_model) {
         (true, true, _) => None,
@@ -55,19 +58,38 @@ pub fn compare(expect: &Expect, predicted: &Observation, observed: &Observation,
         (false, false, true) => Some(Alone::Observed),
         (true, false, true) => Some(Alone::Unstated),
     };
-    let rows =
-        Field::ALL.into_iter().filter_map(|field| row(field, expect, predicted, observed, sight)).collect();
-    Comparison { alone, rows }
+    let row = |field| row(field, (expect, predicted), &seen, observed, sight);
+    Comparison { alone, rows: Field::ALL.into_iter().filter_map(row).collect() }
+}
+
+/// What is expected and predicted, in the words of who observes.
+struct Comparable<'a> {
+    expect: Cow<'a, Expect>,
+    predicted: Cow<'a, Observation>,
+}
+
+impl<'a> Comparable<'a> {
+    fn new(expect: &'a Expect, predicted: &'a Observation, observed: &Observation, sight: Sight) -> Self {
+        match sight {
+            Sight::Flows | Sight::Client => {
+                Self { expect: Cow::Borrowed(expect), predicted: Cow::Borrowed(predicted) }
+            }
+            Sight::Hubble => Self {
+                expect: Cow::Owned(hubble::expected(expect, observed)),
+                predicted: Cow::Owned(hubble::predicted(predicted, observed)),
+            },
+        }
+    }
 }
 
 fn row(
     field: Field,
-    expect: &Expect,
-    predicted: &Observation,
+    (expect, predicted): (&Expect, &Observation),
+    seen: &Comparable<'_>,
     observed: &Observation,
     sight: Sight,
 ) -> Option<Row> {
-    if !sight.sees(field) {
+    if !sight.sees(field, observed) {
         let (expected, predicted) = (field.expected(expect), field.seen(predicted, false));
         let observed = (expected.is_some() || predicted.is_some()).then(|| "not observed".to_owned());
         return observed.is_some().then_some(Row {
@@ -79,7 +101,7 @@ fn row(
             is_observed: false,
         });
     }
-    let same = field.same(predicted, observed);
+    let same = field.same(&seen.predicted, observed);
     // Two default denies read alike until the policies behind them are named.
     let detailed = !same && field.seen(predicted, false) == field.seen(observed, false);
     let row = Row {
@@ -87,7 +109,7 @@ fn row(
         expected: field.expected(expect),
         predicted: field.seen(predicted, detailed),
         observed: field.seen(observed, detailed),
-        agrees: same && field.meets(expect, observed, sight),
+        agrees: same && field.meets(&seen.expect, observed, sight),
         is_observed: true,
     };
     (row.expected.is_some() || row.predicted.is_some() || row.observed.is_some()).then_some(row)

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{Change, Collected, Count, Difference, Effect, Outcome, Version, workload_of};
 use crate::case::PolicyLocations;
+use crate::flows::hubble::read as hubble;
 use crate::input::{LONGEST_LINE, LineRead, read_line};
 use crate::matrix::{Decision, traffic_text};
 use crate::workload::workload;
@@ -68,73 +69,6 @@ struct OwnLine {
     icmp_type: Option<u16>,
 }
 
-/// `hubble observe -o jsonpb`, or the flow inside it.
-#[derive(Deserialize)]
-struct Wrapped {
-    flow: Flow,
-}
-
-#[derive(Deserialize)]
-struct Flow {
-    #[serde(rename = "IP")]
-    ip: Option<Ip>,
-    l4: Option<L4>,
-    #[serde(default)]
-    source: Endpoint,
-    #[serde(default)]
-    destination: Endpoint,
-    is_reply: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Ip {
-    source: IpAddr,
-    destination: IpAddr,
-}
-
-/// One of them is there; another protocol has none of these.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct L4 {
-    #[serde(rename = "TCP")]
-    tcp: Option<Ports>,
-    #[serde(rename = "UDP")]
-    udp: Option<Ports>,
-    #[serde(rename = "SCTP")]
-    sctp: Option<Ports>,
-    #[serde(rename = "ICMPv4")]
-    icmpv4: Option<Icmp>,
-    #[serde(rename = "ICMPv6")]
-    icmpv6: Option<Icmp>,
-}
-
-#[derive(Deserialize)]
-struct Ports {
-    #[serde(default)]
-    destination_port: u16,
-}
-
-#[derive(Deserialize)]
-struct Icmp {
-    #[serde(default, rename = "type")]
-    kind: u16,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Endpoint {
-    namespace: String,
-    pod_name: String,
-    labels: Vec<String>,
-    workloads: Vec<WorkloadName>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct WorkloadName {
-    name: String,
-}
-
 /// Reads a record, one JSON object a line; empty lines count for nothing. Only what is compared is kept, so that a
 /// record may be larger than memory.
 ///
@@ -163,19 +97,18 @@ fn line(text: &str) -> Result<Recorded, String> {
     let value: serde_json::Value =
         serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
     let is = |key: &str| value.get(key).is_some();
-    let flow = if is("flow") {
-        Wrapped::deserialize(&value).map_err(|error| format!("not a Hubble flow: {error}"))?.flow
-    } else if is("from") || is("to") {
+    if is("flow") || (is("IP") && !is("from") && !is("to")) {
+        let flow = hubble::flow(&value).map_err(|error| format!("not a Hubble flow: {error}"))?;
+        return Ok(of_hubble(flow).map_or(Recorded::Skipped, Recorded::Flow));
+    }
+    if is("from") || is("to") {
         let line = OwnLine::deserialize(&value).map_err(|error| format!("not a flow: {error}"))?;
         return own(&line).map(Recorded::Flow);
-    } else if is("id") && is("error") {
+    }
+    if is("id") && is("error") {
         return Ok(Recorded::Skipped);
-    } else if is("IP") {
-        Flow::deserialize(&value).map_err(|error| format!("not a Hubble flow: {error}"))?
-    } else {
-        return Err("neither `from` and `to`, nor a Hubble `flow`".to_owned());
-    };
-    Ok(hubble(flow).map_or(Recorded::Skipped, Recorded::Flow))
+    }
+    Err("neither `from` and `to`, nor a Hubble `flow`".to_owned())
 }
 
 fn own(line: &OwnLine) -> Result<Seen, String> {
@@ -195,41 +128,34 @@ fn own(line: &OwnLine) -> Result<Seen, String> {
 }
 
 /// `None`: a reply, or no protocol that policies judge.
-fn hubble(flow: Flow) -> Option<Seen> {
+fn of_hubble(flow: hubble::Flow) -> Option<Seen> {
     if flow.is_reply == Some(true) {
         return None;
     }
     let ip = flow.ip?;
-    let L4 { tcp, udp, sctp, icmpv4, icmpv6 } = flow.l4?;
-    let ports = [(Protocol::Tcp, tcp), (Protocol::Udp, udp), (Protocol::Sctp, sctp)];
-    let ports = ports.into_iter().map(|(protocol, ports)| Some((protocol, ports?.destination_port)));
-    let types = [(Protocol::Icmp, icmpv4), (Protocol::Icmpv6, icmpv6)];
-    let types = types.into_iter().map(|(protocol, icmp)| Some((protocol, icmp?.kind)));
-    let (protocol, port) = ports.chain(types).flatten().next()?;
+    let (protocol, _, port) = flow.l4?.ports()?;
     Some(Seen {
-        from: flow.source.named(ip.source),
-        to: flow.destination.named(ip.destination),
+        from: named(&flow.source, ip.source),
+        to: named(&flow.destination, ip.destination),
         protocol,
         port,
     })
 }
 
-impl Endpoint {
-    fn named(&self, address: IpAddr) -> Named {
-        let has = |label: &str| self.labels.iter().any(|found| found == label);
-        let party = if !self.pod_name.is_empty() {
-            Party::Pod(ObjectName::new(&self.namespace, &self.pod_name))
-        } else if has("reserved:host") {
-            Party::Host
-        } else if has("reserved:kube-apiserver") {
-            Party::KubeApiserver
-        } else if has("reserved:remote-node") {
-            Party::RemoteNode
-        } else {
-            Party::Address(address)
-        };
-        Named { party, workload: self.workloads.first().map(|workload| workload.name.clone()) }
-    }
+fn named(endpoint: &hubble::Endpoint, address: IpAddr) -> Named {
+    let has = |label: &str| endpoint.labels.iter().any(|found| found == label);
+    let party = if !endpoint.pod_name.is_empty() {
+        Party::Pod(ObjectName::new(&endpoint.namespace, &endpoint.pod_name))
+    } else if has("reserved:host") {
+        Party::Host
+    } else if has("reserved:kube-apiserver") {
+        Party::KubeApiserver
+    } else if has("reserved:remote-node") {
+        Party::RemoteNode
+    } else {
+        Party::Address(address)
+    };
+    Named { party, workload: endpoint.workloads.first().map(|workload| workload.name.clone()) }
 }
 
 /// Judges each recorded flow under both versions.

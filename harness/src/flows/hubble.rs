@@ -4,6 +4,7 @@
 //! `message`; this file fills them as Hubble's own parsers do (`pkg/hubble/parser/{threefour,seven}`).
 
 mod message;
+pub(crate) mod read;
 
 use std::fmt::Write as _;
 

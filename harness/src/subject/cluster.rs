@@ -9,6 +9,7 @@
 //! | objects -> cluster | `world`, `policies` through `server`; `ready` and `backends` wait |
 //! | policies in force | `canary`, for plugins that do not say; `agents`, for our own |
 //! | probes -> reports | `asking`, over `exec`; `drops` ends clients whose packets an agent has dropped |
+//! | what others' plugins tell of packets | `hubble` |
 //! | what was made -> nothing | `clean`, also after Ctrl-C (`stop`) and in a later run |
 
 mod ability;
@@ -25,6 +26,7 @@ mod dns;
 mod drops;
 mod error;
 mod exec;
+mod hubble;
 pub mod kind;
 mod naming;
 mod nodes;
@@ -150,10 +152,7 @@ impl Subject for Cluster {
     }
 
     fn sight(&self) -> Sight {
-        match self.plugin {
-            Plugin::Any => Sight::Client,
-            Plugin::Egret => Sight::Flows,
-        }
+        self.session.sight()
     }
 
     fn begin(&mut self, case: &Case) -> Result<(), SubjectError> {

@@ -131,3 +131,63 @@ fn what_cannot_be_seen_is_said_to_be_unobserved() {
     assert_eq!(compare(&expect, &dropped(), &reached(), Sight::Client).alone, Some(Alone::Observed));
     assert_eq!(compare(&expect, &dropped(), &silent, Sight::Flows).alone, Some(Alone::Observed));
 }
+
+fn by_policy(path: &str) -> Option<egret_core::Author> {
+    match allow() {
+        egret_core::Author::Rule { policy, .. } => {
+            Some(egret_core::Author::Rule { policy, path: path.into() })
+        }
+        other @ (egret_core::Author::DefaultDeny { .. } | egret_core::Author::Kubelet) => Some(other),
+    }
+}
+
+fn at_egress(verdict: JudgedAs, by: Option<egret_core::Author>) -> Observation {
+    Observation { egress: judged(verdict, None, by), ingress: None, ..reached() }
+}
+
+/// Hubble names policies without their rules, and does not tell whether a policy is in force at all.
+#[rstest]
+#[case::the_policy(by_policy("egress[0]"), JudgedAs::Forwarded, by_policy(""), None)]
+#[case::nobody_named(by_policy("egress[0]"), JudgedAs::Forwarded, None, None)]
+#[case::nothing_in_force(None, JudgedAs::None, None, None)]
+#[case::somebody_else(
+    by_policy("egress[0]"),
+    JudgedAs::Forwarded,
+    Some(default_deny()),
+    Some(Alone::Observed)
+)]
+fn what_hubble_says_is_held_against_what_it_can_say(
+    #[case] by: Option<egret_core::Author>,
+    #[case] verdict: JudgedAs,
+    #[case] said: Option<egret_core::Author>,
+    #[case] alone: Option<Alone>,
+) {
+    let word = by.as_ref().map(|_| {
+        let policy = PolicyId {
+            kind: "CiliumNetworkPolicy".into(),
+            namespace: Some("default".into()),
+            name: "allow-egress-fqdn".into(),
+        };
+        ByWord::Policy(policy, Some("egress[0]".into()))
+    });
+    let expect = Expect { by: word, egress: Some(verdict), ..ok() };
+    let predicted = at_egress(verdict, by);
+    let observed = at_egress(JudgedAs::Forwarded, said);
+    assert_eq!(compare(&expect, &predicted, &observed, Sight::Hubble).alone, alone);
+}
+
+#[test]
+fn what_hubble_has_not_told_is_not_observed() {
+    let silent = Observation { client: Outcome::Timeout, egress: None, ingress: None, addresses: Vec::new() };
+    let expect =
+        Expect { egress: Some(JudgedAs::Dropped), by: Some(ByWord::DefaultDeny), ..Expect::default() };
+    let comparison = compare(&expect, &dropped(), &silent, Sight::Hubble);
+    assert_eq!(comparison.alone, None);
+    let unseen = comparison.rows.iter().filter(|row| !row.is_observed).map(|row| row.field);
+    assert_eq!(unseen.collect::<Vec<_>>(), [Field::Egress, Field::Reason, Field::By]);
+    let passed = at_egress(JudgedAs::Forwarded, None);
+    assert!(
+        compare(&expect, &dropped(), &passed, Sight::Hubble).alone.is_some(),
+        "it was told to have passed"
+    );
+}

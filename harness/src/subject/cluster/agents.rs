@@ -55,7 +55,7 @@ impl Agents {
     pub(super) async fn find(server: &Server) -> Result<Self, ClusterError> {
         let pods = server.list(Kind::Pod, Some(NAMESPACE), LABEL).await?;
         let names = pods.into_iter().filter_map(|pod| pod.metadata.name);
-        let at = names.map(|pod| At { namespace: NAMESPACE.into(), pod });
+        let at = names.map(|pod| At::pod(NAMESPACE.into(), pod));
         Ok(Self { agents: at.map(|at| Agent { at, revision: 0, heard: 0 }).collect(), dialect: None })
     }
 

@@ -98,12 +98,12 @@ impl Canary {
     /// The pod on the network of one of the cluster's nodes.
     pub(super) fn on_node(&self, node: &str) -> Option<At> {
         let (_, pod) = self.on_nodes.iter().find(|(name, _)| name == node)?;
-        Some(At { namespace: self.namespace.clone(), pod: pod.clone() })
+        Some(At::pod(self.namespace.clone(), pod.clone()))
     }
 
     /// The pods on the networks of all nodes.
     pub(super) fn on_every_node(&self) -> Vec<At> {
-        let at = |(_, pod): &(String, String)| At { namespace: self.namespace.clone(), pod: pod.clone() };
+        let at = |(_, pod): &(String, String)| At::pod(self.namespace.clone(), pod.clone());
         self.on_nodes.iter().map(at).collect()
     }
 
@@ -156,7 +156,7 @@ impl Canary {
 
     /// Looks until every server answers, or none does, as the canary is; what is seen when the time is over.
     async fn follow(&self, server: &Server) -> Result<Option<String>, ClusterError> {
-        let at = At { namespace: self.namespace.clone(), pod: "client".into() };
+        let at = At::pod(self.namespace.clone(), "client".into());
         let mut pace = Pace::new(PACE, LIMIT);
         loop {
             let reports = asking::order(server, &at, self.questions.clone(), PATIENCE, None).await?;

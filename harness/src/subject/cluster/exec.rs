@@ -18,6 +18,15 @@ use super::error::ClusterError;
 pub(super) struct At {
     pub(super) namespace: String,
     pub(super) pod: String,
+    /// Which of its containers, for pods that others have made; ours have one.
+    pub(super) container: Option<&'static str>,
+}
+
+impl At {
+    /// A pod of ours.
+    pub(super) const fn pod(namespace: String, pod: String) -> Self {
+        Self { namespace, pod, container: None }
+    }
 }
 
 /// Bytes that are kept on their way; a whole order of a large matrix fits.
@@ -99,7 +108,7 @@ fn failed(command: &[&str], at: &At, problem: String) -> ClusterError {
     ClusterError::Exec { command: command.join(" "), pod: format!("{}/{}", at.namespace, at.pod), problem }
 }
 
-/// Runs a command in a pod's only container; gives its standard output. `input` goes to its standard input.
+/// Runs a command in a pod; gives its standard output. `input` goes to its standard input.
 ///
 /// # Errors
 /// It could not start, it failed, or it took longer than `limit`.
@@ -113,6 +122,7 @@ pub(super) async fn run(
     let failed = |problem: String| failed(command, at, problem);
     let work = async {
         let parameters = AttachParams {
+            container: at.container.map(str::to_owned),
             stdin: input.is_some(),
             max_stdin_buf_size: Some(BUFFER),
             max_stdout_buf_size: Some(BUFFER),

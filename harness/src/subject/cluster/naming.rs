@@ -20,6 +20,11 @@ impl Naming {
         }
     }
 
+    /// The case's name for a namespace of the cluster.
+    pub(super) fn in_case<'a>(&self, name: &'a str) -> &'a str {
+        self.prefix.as_deref().and_then(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+    }
+
     /// A policy with the names of its namespaces in the cluster; without a prefix, the same document.
     pub(super) fn policy(&self, document: &mut Value) {
         if self.prefix.is_none() {

@@ -22,8 +22,9 @@ use super::policies::Policies;
 use super::server::Server;
 use super::shape::{Shape, is_clusters_own};
 use super::world::Made;
-use super::{Plugin, ability, access, at_least_something, backends};
+use super::{Plugin, ability, access, at_least_something, backends, hubble};
 use crate::case::{Capability, Case, PolicyLocations, Step};
+use crate::compare::Sight;
 use crate::subject::{Applied, ClusterOptions, join, question};
 use egret_core::World;
 use egret_probe::Report;
@@ -48,6 +49,7 @@ pub(super) struct Session {
     drops: Option<Drops>,
     nodes: BTreeMap<String, String>,
     pub(super) agents: Agents,
+    hubble: hubble::Found,
     canary: Option<Canary>,
     made: Made,
     policies: Policies,
@@ -75,6 +77,10 @@ impl Session {
             Plugin::Any => Err("the subject `cluster` changes no routes of a cluster's nodes".into()),
         };
         able.extend(outside.is_ok().then_some(Capability::Internet));
+        let hubble = match plugin {
+            Plugin::Any => hubble::Found::look(&server).await?,
+            Plugin::Egret => hubble::Found::NoCilium,
+        };
         let image = match &options.image {
             Some(image) => image.clone(),
             None => image_of_agents(&server).await?.unwrap_or_else(|| IMAGE.to_owned()),
@@ -93,6 +99,7 @@ impl Session {
             drops: None,
             nodes: BTreeMap::new(),
             agents,
+            hubble,
             canary: None,
             made: Made::default(),
             policies: Policies::default(),
@@ -113,8 +120,8 @@ impl Session {
     pub(super) fn note(&self) -> String {
         let nodes = crate::error::count(self.places.len(), "node");
         let seen = match self.plugin {
-            Plugin::Any => "; what its plugin decides, and why, is not observed",
-            Plugin::Egret => "",
+            Plugin::Any => format!("; {}", self.hubble.note()),
+            Plugin::Egret => String::new(),
         };
         let outside = match &self.outside {
             Ok(_) => String::new(),
@@ -123,6 +130,15 @@ impl Session {
             }
         };
         format!("cluster {} with {nodes}{seen}{outside}", self.version)
+    }
+
+    /// How much of what happens to a packet is seen.
+    pub(super) const fn sight(&self) -> Sight {
+        match (self.plugin, &self.hubble) {
+            (Plugin::Egret, _) => Sight::Flows,
+            (Plugin::Any, hubble::Found::There(_)) => Sight::Hubble,
+            (Plugin::Any, hubble::Found::NoCilium | hubble::Found::Silent(_)) => Sight::Client,
+        }
     }
 
     /// What a case asks that this cluster cannot do.
@@ -169,14 +185,29 @@ impl Session {
     }
 
     pub(super) async fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, ClusterError> {
+        let asked = Instant::now();
         let reports = self.ask(probes).await?;
         let world = &self.actual.world;
+        let said = match &self.hubble {
+            hubble::Found::There(hubble) => {
+                let own = world.pods.iter().filter(|(_, pod)| !is_clusters_own(pod));
+                let namespaces = own.map(|(name, _)| self.naming.namespace(&name.namespace)).collect();
+                hubble.said(&self.server, asked.elapsed(), &namespaces, &self.naming, &reports).await?
+            }
+            hubble::Found::NoCilium | hubble::Found::Silent(_) => Vec::new(),
+        };
         let flows = match self.plugin {
             Plugin::Any => Vec::new(),
             Plugin::Egret => self.agents.flows(&self.server).await?,
         };
         let observed = probes.iter().zip(&reports).map(|(probe, report)| {
-            let seen = join::observe(join::Judged::of(&probe.from, world), report, &flows);
+            let client = join::Judged::of(&probe.from, world);
+            let pod = client.pod;
+            let seen = join::observe(client, report, &flows);
+            let seen = match self.plugin {
+                Plugin::Any => hubble::observe(pod, report, seen, &said),
+                Plugin::Egret => seen,
+            };
             Observation { addresses: self.actual.to_case(&seen.addresses), ..seen }
         });
         let observed = observed.collect();
@@ -236,9 +267,7 @@ impl Session {
         match from {
             Source::Pod(name) => match self.actual.world.pods.get(name) {
                 Some(pod) if is_clusters_own(pod) => Err(missing("the DNS server")),
-                Some(_) | None => {
-                    Ok(At { namespace: self.naming.namespace(&name.namespace), pod: name.name.clone() })
-                }
+                Some(_) | None => Ok(At::pod(self.naming.namespace(&name.namespace), name.name.clone())),
             },
             Source::Node(name) => {
                 let node = self.nodes.get(name).ok_or_else(|| missing(&format!("node `{name}`")))?;

@@ -3,6 +3,7 @@
 mod access;
 mod dns;
 mod install;
+mod hubble;
 mod script;
 mod stop;
 mod things;
