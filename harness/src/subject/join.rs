@@ -79,7 +79,7 @@ pub(super) fn observations(
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judged<'a> {
     /// The pod whose endpoint judges what it sends, if there is one.
-    pod: Option<&'a ObjectName>,
+    pub(super) pod: Option<&'a ObjectName>,
     /// Addresses of the pod's node.
     node: &'a [IpAddr],
 }

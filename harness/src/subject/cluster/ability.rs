@@ -183,7 +183,7 @@ mod tests {
             nodes: [("n".to_owned(), Node { addresses: addresses(&["192.168.0.1"]), ..Node::default() })]
                 .into(),
             pods: [("a", "10.0.1.10"), ("b", "10.0.1.11")]
-                .map(|(name, address)| (ObjectName::new("x", name), pod(address)))
+                .map(|(name, address)| (ObjectName::new("x", name).into(), pod(address)))
                 .into(),
             ..World::default()
         };
