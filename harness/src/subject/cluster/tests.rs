@@ -2,8 +2,8 @@
 
 mod access;
 mod dns;
-mod install;
 mod hubble;
+mod install;
 mod script;
 mod stop;
 mod things;
