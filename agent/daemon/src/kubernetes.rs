@@ -25,6 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use egret_core::fqdn::Names;
 use kube::Client;
@@ -38,6 +39,10 @@ use crate::netns::Netns;
 use crate::node::Node;
 use daemon::Daemon;
 use watch::Watch;
+
+/// How long a connection to the API server may take. After a node's start the first one can come before kube-proxy has
+/// led the API server's service anywhere, and the kernel keeps it on the wrong way: the next one is soon.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Where an agent runs, and where it puts things.
 #[derive(Clone, Debug)]
@@ -95,7 +100,8 @@ pub fn run(settings: &Settings) -> Result<(), DaemonError> {
         .build()
         .map_err(DaemonError::system("start the agent"))?;
     LocalSet::new().block_on(&runtime, async {
-        let configuration = kube::Config::infer().await?;
+        let mut configuration = kube::Config::infer().await?;
+        configuration.connect_timeout = Some(CONNECT);
         let client = Client::try_from(configuration)?;
         let netns = Netns::current().map_err(DaemonError::system("find the node's network"))?;
         let ended = async {
