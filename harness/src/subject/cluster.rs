@@ -202,13 +202,20 @@ pub fn left(context: Option<&str>) -> Result<Vec<Left>, SubjectError> {
     by_itself(context, async |server| clean::left(&server).await)
 }
 
-/// Removes what one run has left.
+/// Removes what one run has left, and leaves the agents as they are without a run when no other one goes on.
 ///
 /// # Errors
 /// The cluster refuses, or something does not go.
 pub fn remove(context: Option<&str>, run: &str) -> Result<(), SubjectError> {
     let selector = format!("{}={run}", object::RUN);
-    by_itself(context, async |server| clean::remove(&server, &selector).await)
+    by_itself(context, async |server| {
+        clean::remove(&server, &selector).await?;
+        if clean::left(&server).await?.iter().any(|left| left.alive) {
+            return Ok(());
+        }
+        // A run that was killed has not told them that it has ended.
+        agents::Agents::find(&server).await?.reset(&server).await
+    })
 }
 
 /// One piece of work with a cluster, without a run around it.

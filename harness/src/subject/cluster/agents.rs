@@ -119,11 +119,13 @@ impl Agents {
 
     /// Leaves the agents as they were before the first case.
     pub(super) async fn end(&self, server: &Server) -> Result<(), ClusterError> {
-        if self.dialect.is_some() {
-            self.each(server, &["dialect", "auto"]).await?;
-            self.each(server, &["capture", "off"]).await?;
-        }
-        Ok(())
+        if self.dialect.is_some() { self.reset(server).await } else { Ok(()) }
+    }
+
+    /// Has the agents read policies as their kinds say, and record no packets.
+    pub(super) async fn reset(&self, server: &Server) -> Result<(), ClusterError> {
+        self.each(server, &["dialect", "auto"]).await?;
+        self.each(server, &["capture", "off"]).await.map(drop)
     }
 
     /// The flows under each agent's revision that were not read before, in order of time.
