@@ -78,7 +78,9 @@ fn runtime() -> Result<Runtime, SubjectError> {
 pub fn make_image(binary: Option<&Path>) -> Result<Image, SubjectError> {
     Ok(runtime()?.block_on(async {
         let engine = engine::Engine::connect().await?;
-        image::ensure(&engine, &Binary::find(binary)?).await
+        let image = image::ensure(&engine, &Binary::find(binary)?).await?;
+        image::name_latest(&engine, &image).await?;
+        Ok::<_, DockerError>(image)
     })?)
 }
 

@@ -1,6 +1,6 @@
 //! The image in the engine, made through its API.
 
-use bollard::query_parameters::CreateImageOptions;
+use bollard::query_parameters::{CreateImageOptions, TagImageOptions};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
@@ -44,4 +44,14 @@ pub(super) async fn ensure(engine: &Engine, binary: &Binary) -> Result<Image, Do
         step.map_err(DockerError::refused("make the image"))?;
     }
     Ok(Image { name, made: true, size })
+}
+
+/// Gives an image the name that `kind/agent.yaml` has, for whoever loads it into nodes by hand.
+///
+/// # Errors
+/// The engine refused.
+pub(super) async fn name_latest(engine: &Engine, image: &Image) -> Result<(), DockerError> {
+    let options = TagImageOptions { repo: Some(REPOSITORY.into()), tag: Some("latest".into()) };
+    let named = engine.api.tag_image(&image.name, Some(options)).await;
+    named.map_err(DockerError::refused("name the image"))
 }
