@@ -170,3 +170,59 @@ fn an_ordinary_build_cannot_be_an_image() {
     assert!(error.contains("it needs shared libraries") && error.contains("+crt-static"), "{error}");
     assert!(asked(folder.path()).is_empty(), "nothing was begun");
 }
+
+const KUBECONFIG: &str = "\
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{ name: here, context: { cluster: nobody, user: me } }]
+clusters: [{ name: nobody, cluster: { server: 'http://127.0.0.1:1' } }]
+users: [{ name: me, user: {} }]
+";
+
+/// What `egret doctor` says of these things, without an engine.
+fn doctor(folder: &Path, kubeconfig: &str) -> Vec<(String, String, String)> {
+    let file = folder.join("kubeconfig");
+    std::fs::write(&file, kubeconfig).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_egret"));
+    command.args(["doctor", "--format", "json"]).env("PATH", folder).env("KUBECONFIG", file);
+    let output = command.env("DOCKER_HOST", "unix:///nowhere.sock").output().unwrap();
+    let checks: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |check: &serde_json::Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    checks
+        .iter()
+        .map(|check| (text(check, "name"), text(check, "state"), text(check, "advice")))
+        .filter(|(name, ..)| ["kind", "kubectl", "kubeconfig", "API server"].contains(&name.as_str()))
+        .collect()
+}
+
+#[test]
+fn the_doctor_looks_at_programs_kubeconfig_and_api_server() {
+    let folder = folder();
+    fake(folder.path(), "\"version \") echo 'kind v0.30.0 go1.24.6 linux/amd64';;");
+    let found = doctor(folder.path(), KUBECONFIG);
+    let states: Vec<_> = found.iter().map(|(name, state, _)| (name.as_str(), state.as_str())).collect();
+    assert_eq!(
+        states,
+        [("kind", "ok"), ("kubectl", "missing"), ("kubeconfig", "ok"), ("API server", "missing")]
+    );
+    assert_eq!(found[0].2, "kind v0.30.0 go1.24.6 linux/amd64");
+    assert!(found[1].2.starts_with("`kubectl` is not there; "), "{}", found[1].2);
+    assert_eq!(found[2].2, "context `here` leads to http://127.0.0.1:1 as `me`");
+    assert!(found[3].2.contains("did not answer"), "{}", found[3].2);
+}
+
+#[test]
+fn the_doctor_says_what_a_kubeconfig_lacks() {
+    let folder = folder();
+    for (config, problem) in [
+        ("apiVersion: v1\nkind: Config\n", "no cluster to talk to"),
+        (&KUBECONFIG.replace("current-context: here", "current-context: there"), "there"),
+        (&KUBECONFIG.replace("name: nobody", "name: somebody"), "nobody"),
+    ] {
+        let found = doctor(folder.path(), config);
+        let (name, state, advice) = found.last().unwrap();
+        assert_eq!((name.as_str(), state.as_str()), ("kubeconfig", "missing"), "{config}");
+        assert!(advice.contains(problem) && advice.contains("KUBECONFIG"), "{advice}");
+    }
+}

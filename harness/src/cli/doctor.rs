@@ -2,6 +2,8 @@
 
 use super::TableFormat;
 use crate::exit::Exit;
+#[cfg(feature = "kubernetes")]
+use crate::subject::cluster;
 #[cfg(feature = "docker")]
 use crate::subject::docker;
 use crate::subject::{Check, CheckState, lab};
@@ -29,6 +31,14 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         name: "docker".into(),
         state: CheckState::Unknown,
         advice: "built without it: `cargo build --release --features docker`".into(),
+    });
+    #[cfg(feature = "kubernetes")]
+    checks.extend(cluster::checks());
+    #[cfg(not(feature = "kubernetes"))]
+    checks.push(Check {
+        name: "clusters".into(),
+        state: CheckState::Unknown,
+        advice: "built without them: `cargo build --release --features kubernetes`".into(),
     });
     super::print(&match arguments.format {
         TableFormat::Text => table(&checks),

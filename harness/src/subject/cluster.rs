@@ -2,7 +2,7 @@
 //!
 //! | stage | module |
 //! | --- | --- |
-//! | kubeconfig -> client, rights | `access` |
+//! | kubeconfig -> client, rights | `access`; what `egret doctor` says of them: `machine` |
 //! | what the cluster can do, what a case needs | `ability`, `nodes` |
 //! | world -> objects | `shape`, `naming`, `object` |
 //! | hosts outside -> a container beside the nodes | `outside`; the cluster's DNS server: `dns`, `corefile` |
@@ -28,6 +28,7 @@ mod error;
 mod exec;
 mod hubble;
 pub mod kind;
+mod machine;
 mod naming;
 mod nodes;
 mod object;
@@ -44,6 +45,7 @@ mod tests;
 mod world;
 
 pub use clean::Left;
+pub use machine::checks;
 
 pub use error::ClusterError;
 

@@ -181,7 +181,7 @@ impl ClusterError {
     }
 
     /// What to do, for errors that the cluster rather than the case is the cause of.
-    const fn advice(&self) -> Option<&'static str> {
+    pub(super) const fn advice(&self) -> Option<&'static str> {
         Some(match self {
             Self::Kubeconfig(_) | Self::Client(_) => {
                 "name another one with KUBECONFIG or --context, or make a cluster with `egret kind up`"

@@ -4,6 +4,7 @@ mod access;
 mod dns;
 mod hubble;
 mod install;
+mod machine;
 mod script;
 mod stop;
 mod things;

@@ -6,21 +6,21 @@ use super::script::Script;
 use crate::subject::SubjectError;
 use crate::subject::cluster::access;
 
-fn version(minor: &str) -> serde_json::Value {
+pub(super) fn version(minor: &str) -> serde_json::Value {
     json!({
         "major": "1", "minor": minor, "gitVersion": format!("v1.{minor}.0"), "gitCommit": "",
         "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
     })
 }
 
-fn review(allowed: bool) -> serde_json::Value {
+pub(super) fn review(allowed: bool) -> serde_json::Value {
     json!({
         "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
         "metadata": {}, "spec": {}, "status": { "allowed": allowed },
     })
 }
 
-const REVIEWS: &str = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+pub(super) const REVIEWS: &str = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 #[tokio::test]
 async fn every_missing_right_is_named_at_once() {
