@@ -6,6 +6,9 @@
 #[path = "runs/program.rs"]
 mod program;
 
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -36,6 +39,7 @@ fn main() -> std::process::ExitCode {
     let trials = vec![
         Trial::test("a killed run leaves no container, and its network goes with the next", killed),
         Trial::test("an interrupted run removes what it made", interrupted),
+        Trial::test("an engine behind a network is as good as one beside it", far_away),
         Trial::test("cleaning leaves a run that lives alone", side_by_side),
         Trial::test(
             "an engine that is not there, and an image that cannot be, have messages of their own",
@@ -144,6 +148,43 @@ fn interrupted() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A port behind which the machine's own engine answers, as that of another machine does.
+fn forwarded() -> Result<std::net::SocketAddr, Failed> {
+    let socket = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let socket = socket.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").to_owned();
+    let port = TcpListener::bind("127.0.0.1:0")?;
+    let address = port.local_addr()?;
+    // Both threads of a connection end with it, and this one with the process.
+    std::thread::spawn(move || {
+        for near in port.incoming() {
+            let near = near.expect("a connection comes");
+            let far = UnixStream::connect(&socket).expect("the engine is there");
+            let (near_again, far_again) =
+                (near.try_clone().expect("a handle"), far.try_clone().expect("a handle"));
+            std::thread::spawn(move || pass_on(near, far, |far| far.shutdown(Shutdown::Write)));
+            std::thread::spawn(move || pass_on(far_again, near_again, |near| near.shutdown(Shutdown::Write)));
+        }
+    });
+    Ok(address)
+}
+
+/// Copies until one side ends, and tells the other. A side that is gone needs not be told.
+fn pass_on<T: Write>(mut from: impl Read, mut to: T, end: impl FnOnce(&T) -> io::Result<()>) {
+    let _gone = io::copy(&mut from, &mut to).and_then(|_| end(&to));
+}
+
+fn far_away() -> Result<(), Failed> {
+    let host = format!("tcp://{}", forwarded()?);
+    let cases = ["test", "tutorial", "scenarios/two-nodes", "--subject", "docker"];
+    let output = egret(&cases).env("DOCKER_HOST", &host).output()?;
+    let said = text(&output);
+    if !output.status.success() || !said.contains("2 cases on docker: 2 passed") {
+        return Err(format!("{host}: {} {said}", output.status).into());
+    }
+    none(|| containers(true))?;
+    none(networks)
+}
+
 fn side_by_side() -> Result<(), Failed> {
     let mut long = egret(&["test", "network-policy/", "scenarios/", "--subject", "docker"]).spawn()?;
     let mut cleaned = 0;
@@ -164,6 +205,7 @@ fn side_by_side() -> Result<(), Failed> {
 
 fn refused() -> Result<(), Failed> {
     let cases = [
+        ("DOCKER_HOST", "ssh://somewhere", "ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock"),
         ("DOCKER_HOST", "unix:///nowhere.sock", "no container engine answers at unix:///nowhere.sock"),
         ("DOCKER_HOST", "tcp://127.0.0.1:1", "no container engine answers at tcp://127.0.0.1:1"),
         ("EGRET_IMAGE_BINARY", "/etc/passwd", "`/etc/passwd` cannot be the image's one file"),

@@ -93,6 +93,10 @@ impl DockerError {
                 "join the group that may use its socket (`sudo usermod -aG docker $USER`, then log in again), or \
                  run as root"
             }
+            Self::Unreachable { host, .. } if host.starts_with("ssh://") => {
+                "forward its socket (`ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST`) and set DOCKER_HOST to \
+                 unix:///tmp/engine.sock"
+            }
             Self::Unreachable { .. } => {
                 "install and start Docker (`sudo apt-get install docker.io && sudo systemctl start docker`), or \
                  set DOCKER_HOST to an engine that runs"
