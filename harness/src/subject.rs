@@ -14,6 +14,8 @@ mod site;
 
 #[cfg(feature = "docker")]
 pub use docker::Docker;
+#[cfg(test)]
+pub(crate) use join::tests::seen;
 pub(crate) use join::was_dropped;
 pub use lab::{Lab, LabOptions};
 pub use model::Model;

@@ -140,3 +140,39 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, UdpSocket};
+
+    use egret_core::probe::Outcome;
+    use egret_shared::{Direction, DropReason, Verdict};
+
+    use super::*;
+    use crate::subject::seen;
+
+    /// A client that nobody answers ends when its own packet was dropped, long before its time is over.
+    #[test]
+    fn a_drop_of_its_own_ends_a_client() {
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = silent.local_addr().unwrap();
+        let limits = Limits { answer: Duration::from_secs(60), resolve: Duration::from_secs(60) };
+        let place = Rc::new(Place { addresses: vec![to.ip()], resolver: None, limits });
+        let question = Exchange::Udp { to: Target::Address(to.ip()), port: to.port(), expect_peer: None };
+        let (tell, _) = broadcast::channel(KEPT);
+        let drops = tell.subscribe();
+        std::thread::spawn(move || {
+            let (_, client) = silent.recv_from(&mut [0; 64]).unwrap();
+            let other = SocketAddr::new(client.ip(), client.port() ^ 1);
+            let denied = Verdict::Dropped(DropReason::PolicyDenied);
+            for (from, verdict) in [(other, denied), (client, Verdict::Forwarded), (client, denied)] {
+                // The client may have ended with the last one.
+                let _listeners = tell.send(seen("web", Direction::Egress, &from.to_string(), verdict));
+            }
+        });
+        let started = std::time::Instant::now();
+        let answer = LocalSet::new().block_on(&runtime().unwrap(), place.ask(0, question, drops));
+        assert_eq!(answer.result.unwrap().outcome, Outcome::Timeout);
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+}

@@ -135,3 +135,86 @@ fn judgement(flow: &Flow) -> Judgement {
     };
     Judgement { verdict, reason, by: flow.by.clone() }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use egret_core::Protocol;
+    use egret_core::flow::{FlowEndpoint, Side};
+    use rstest::rstest;
+
+    use super::*;
+
+    const CLIENT: &str = "10.244.0.7";
+    const NODE: &str = "172.18.0.2";
+
+    fn query() -> Attempt {
+        Attempt {
+            protocol: Protocol::Udp,
+            local: format!("{CLIENT}:40000").parse().unwrap(),
+            remote: "10.96.0.10:53".parse().unwrap(),
+            stage: Stage::Resolve,
+        }
+    }
+
+    /// A packet to the DNS server's pod, as one endpoint sees it.
+    pub(crate) fn seen(at: &str, direction: Direction, source: &str, verdict: Verdict) -> Flow {
+        let side = |text: &str| {
+            let address: std::net::SocketAddr = text.parse().unwrap();
+            Side {
+                address: address.ip(),
+                port: address.port(),
+                identity: egret_shared::Identity::WORLD,
+                labels: Vec::new(),
+                pod: None,
+                names: Vec::new(),
+            }
+        };
+        let pod = ObjectName::new("kube-system", at);
+        Flow {
+            time: 1,
+            node: String::new(),
+            endpoint: Some(FlowEndpoint { id: 1, pod }),
+            direction,
+            source: side(source),
+            destination: side("10.244.1.3:53"),
+            service: None,
+            protocol: Protocol::Udp,
+            verdict,
+            enforced: false,
+            match_type: egret_shared::MatchType::None,
+            by: None,
+            event: Event::Packet(Packet {
+                status: CtStatus::New,
+                ifindex: 1,
+                hash: 0,
+                from_proxy: false,
+                tcp_flags: 0,
+                icmp: None,
+                length: 60,
+                bytes: Vec::new(),
+            }),
+        }
+    }
+
+    /// The server is on another node, so the proxy asks it in its node's name.
+    #[rstest]
+    #[case::its_own_node(Outcome::Ok, NODE, true)]
+    #[case::another_node(Outcome::Ok, "172.18.0.9", false)]
+    #[case::a_refused_name_is_not_asked_for(Outcome::DnsRefused, NODE, false)]
+    fn what_a_proxy_asks_in_its_nodes_name(#[case] outcome: Outcome, #[case] from: &str, #[case] own: bool) {
+        let client = ObjectName::new("kube-system", "client");
+        let node: Vec<IpAddr> = vec![NODE.parse().unwrap()];
+        let report = Report { outcome, addresses: Vec::new(), attempts: vec![query()] };
+        let redirected = Verdict::Redirected(egret_shared::Proxy::Dns);
+        let flows = [
+            seen("client", Direction::Egress, &format!("{CLIENT}:40000"), redirected),
+            seen("coredns", Direction::Ingress, &format!("{from}:50000"), Verdict::Forwarded),
+        ];
+        let seen = observe(Judged { pod: Some(&client), node: &node }, &report, &flows);
+        assert_eq!(seen.egress.map(|judgement| judgement.verdict), Some(JudgedAs::Redirected));
+        assert_eq!(seen.ingress.map(|judgement| judgement.verdict), own.then_some(JudgedAs::None));
+        // Without a proxy in between it is somebody else's.
+        let direct = observe(Judged { pod: Some(&client), node: &node }, &report, &flows[1..]);
+        assert_eq!(direct.ingress, None);
+    }
+}
