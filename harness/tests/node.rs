@@ -26,13 +26,14 @@ type Body = fn() -> Result<(), Failed>;
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
     let root = nix::unistd::geteuid().is_root();
-    let bodies: [(&str, Body); 6] = [
+    let bodies: [(&str, Body); 7] = [
         ("each command does what the specification says", plugin::commands),
         ("commands without an agent say so, and deletions work", plugin::without_agent),
         ("nothing leaks from a thousand calls with kills in between", kills::killed),
         ("an agent that is killed and comes back loses no packet", restart::restarted),
         ("names that were learned stay learned over a restart", names::learned),
         ("outside the cluster pods have the node's address, inside their own", outside::masqueraded),
+        ("hosts outside are led to a neighbour until the agent starts anew", outside::led_to_a_neighbour),
     ];
     let trials =
         bodies.into_iter().map(|(name, body)| Trial::test(name, body).with_ignored_flag(!root)).collect();

@@ -180,8 +180,9 @@ impl Node {
         let Some(snapshot) = &self.snapshot else { return Ok(()) };
         let led = self.route(&snapshot.desired.world);
         if led.is_err() {
-            // Else every later change of the cluster would fail as well.
+            // Else every later change of the cluster would fail as well. The first error is the one to tell.
             self.outside = before;
+            let _as_before = self.route(&snapshot.desired.world);
         }
         led
     }

@@ -1,10 +1,13 @@
-//! What hosts see of pods that talk to them: outside the cluster the node's address, inside the pod's own.
+//! Hosts outside the cluster: what they see of pods that talk to them, and the way to those that a test simulates.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use egret_agent::Netns;
+use egret_agent::control::Request;
+use egret_agent::control::client::Client;
+use egret_agent::netlink::view;
 use egret_agent::netlink::{Batch, Hop};
 use libtest_mimic::Failed;
 
@@ -47,5 +50,46 @@ pub(crate) fn masqueraded() -> Result<(), Failed> {
     assert_eq!(seen(&pod, &machine.outside, outside)?, NODE);
     machine.start()?;
     assert_eq!(seen(&pod, &machine.outside, outside)?, NODE);
+    Ok(())
+}
+
+/// An address that nobody on the node's link has, but a host behind it.
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
+
+/// Asks the agent to lead these hosts to a neighbour.
+fn lead(machine: &Machine, hosts: &[IpAddr], via: IpAddr) -> Result<(), Failed> {
+    let prefixes = hosts.iter().map(|host| (*host).into()).collect();
+    Client::connect(&machine.socket())?.ask(&Request::Outside { via: Some(via), prefixes })?;
+    Ok(())
+}
+
+/// The hosts that the agent leads somewhere.
+fn led(machine: &Machine) -> Result<Vec<IpAddr>, Failed> {
+    let routes = view::routes(&machine.netns)?.into_iter();
+    Ok(routes.filter(|route| route.prefix.1 == 32).map(|route| route.prefix.0).collect())
+}
+
+pub(crate) fn led_to_a_neighbour() -> Result<(), Failed> {
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 8));
+    let mut machine = Machine::new(&[])?;
+    Batch::new().address(3, HOST).send(&machine.outside)?;
+    machine.start()?;
+    let (pod, _) = machine.add(0)?;
+    assert_eq!(led(&machine)?, [] as [IpAddr; 0]);
+    lead(&machine, &[HOST, OTHER], OUTSIDE)?;
+    assert_eq!(led(&machine)?, [HOST, OTHER]);
+    assert_eq!(seen(&pod, &machine.outside, SocketAddr::new(HOST, 80))?, NODE, "{}", machine.log());
+    // In place of those before; and a change of the cluster takes nothing away.
+    lead(&machine, &[HOST], OUTSIDE)?;
+    let _other_pod = machine.add(1)?;
+    assert_eq!(led(&machine)?, [HOST]);
+    // A way that the kernel does not take leaves the one before.
+    assert!(lead(&machine, &[OTHER], NODE).is_err());
+    assert_eq!(led(&machine)?, [HOST]);
+    // An agent that starts anew has not been told.
+    machine.kill_agent()?;
+    assert_eq!(led(&machine)?, [HOST]);
+    machine.start()?;
+    assert_eq!(led(&machine)?, [] as [IpAddr; 0]);
     Ok(())
 }
