@@ -121,6 +121,8 @@ pub enum CaseResult {
         missing: Vec<Capability>,
         /// Those of them that `--require` lists: the skip then counts as failed.
         required: Vec<Capability>,
+        /// Why it is missing here, where somebody could change that.
+        why: Vec<String>,
     },
     /// The case could not run.
     Error {

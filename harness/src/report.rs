@@ -181,11 +181,11 @@ fn remark(case: &CaseReport) -> Option<String> {
         CaseResult::UnexpectedPass(known) => {
             Some(format!("listed as failing: {} ({}); take it off the list", known.reason, known.link))
         }
-        CaseResult::Skipped { missing, required } if required.is_empty() => {
-            Some(format!("the subject lacks {}", words(missing)))
-        }
-        CaseResult::Skipped { required, .. } => {
-            Some(format!("the subject lacks {}, which --require lists", words(required)))
+        CaseResult::Skipped { missing, required, why } => {
+            let listed = if required.is_empty() { "" } else { ", which --require lists" };
+            let lacking = words(if required.is_empty() { missing } else { required });
+            let why: String = why.iter().map(|why| format!(": {why}")).collect();
+            Some(format!("the subject lacks {lacking}{listed}{why}"))
         }
         CaseResult::Error { step: None, problem } => Some(format!("could not start: {problem}")),
         CaseResult::Error { step: Some(step), problem } => {

@@ -43,6 +43,11 @@ pub trait Subject {
         case.requires.difference(&self.capabilities()).copied().collect()
     }
 
+    /// Why it cannot do a thing here that it could do elsewhere, and what to do about it.
+    fn why_lacking(&self, _capability: Capability) -> Option<String> {
+        None
+    }
+
     /// How much of what happens to a packet it sees.
     fn sight(&self) -> Sight {
         Sight::Flows

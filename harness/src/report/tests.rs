@@ -61,7 +61,11 @@ fn run() -> RunReport {
     let mut refused = case("refused/cidr", CaseResult::Fail);
     refused.refusal = Some(Refusal { expected: "error: bad\n".into(), actual: "error: worse\n".into() });
     refused.at = None;
-    let skipped = |required| CaseResult::Skipped { missing: vec![Capability::Ipv6], required };
+    let skipped = |required| CaseResult::Skipped {
+        missing: vec![Capability::Ipv6],
+        required,
+        why: vec!["the engine has none; start it with --ipv6".into()],
+    };
     RunReport {
         subject: "model",
         note: Some("real packets need root".into()),

@@ -81,7 +81,8 @@ impl Suite {
     fn skip(&self, case: &Case) -> Option<CaseResult> {
         let missing: Vec<Capability> = self.subject.lacks(case).into_iter().collect();
         let required = missing.iter().filter(|word| self.options.require.contains(word)).copied().collect();
-        (!missing.is_empty()).then_some(CaseResult::Skipped { missing, required })
+        let why = missing.iter().filter_map(|word| self.subject.why_lacking(*word)).collect();
+        (!missing.is_empty()).then_some(CaseResult::Skipped { missing, required, why })
     }
 }
 

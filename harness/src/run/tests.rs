@@ -72,7 +72,8 @@ fn a_subject_that_answers_too_little_is_an_error() {
 fn a_missing_capability_skips_and_fails_where_it_is_required() {
     let case = || Case { requires: BTreeSet::from([Capability::Cilium, Capability::Ipv6]), ..simple() };
     let skipped = one(case(), answers(), answers(), Options::default()).result;
-    assert_eq!(skipped, CaseResult::Skipped { missing: vec![Capability::Ipv6], required: vec![] });
+    let missing = vec![Capability::Ipv6];
+    assert_eq!(skipped, CaseResult::Skipped { missing, required: vec![], why: vec![] });
     assert!(!skipped.is_failed());
     let options = Options { require: BTreeSet::from([Capability::Ipv6]), ..Options::default() };
     assert!(one(case(), answers(), answers(), options).result.is_failed());

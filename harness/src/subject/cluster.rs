@@ -153,6 +153,10 @@ impl Subject for Cluster {
         self.session.lacks(case)
     }
 
+    fn why_lacking(&self, capability: Capability) -> Option<String> {
+        self.session.why_lacking(capability)
+    }
+
     fn sight(&self) -> Sight {
         self.session.sight()
     }

@@ -74,7 +74,7 @@ impl Session {
         let mut able = ability::of(&server.client, &places, !agents.is_empty()).await?;
         let outside = match plugin {
             Plugin::Egret => Outside::possible(options, &all).await,
-            Plugin::Any => Err("the subject `cluster` changes no routes of a cluster's nodes".into()),
+            Plugin::Any => Err("only `--subject kind` leads a cluster's nodes to simulated hosts".into()),
         };
         able.extend(outside.is_ok().then_some(Capability::Internet));
         let hubble = match plugin {
@@ -123,13 +123,7 @@ impl Session {
             Plugin::Any => format!("; {}", self.hubble.note()),
             Plugin::Egret => String::new(),
         };
-        let outside = match &self.outside {
-            Ok(_) => String::new(),
-            Err(problem) => {
-                format!("; there are no hosts outside ({}): {problem}", Capability::Internet.word())
-            }
-        };
-        format!("cluster {} with {nodes}{seen}{outside}", self.version)
+        format!("cluster {} with {nodes}{seen}", self.version)
     }
 
     /// How much of what happens to a packet is seen.
@@ -139,6 +133,11 @@ impl Session {
             (Plugin::Any, hubble::Found::There(_)) => Sight::Hubble,
             (Plugin::Any, hubble::Found::NoCilium | hubble::Found::Silent(_)) => Sight::Client,
         }
+    }
+
+    /// Why there are no hosts outside; everything else that is missing is not to be had.
+    pub(super) fn why_lacking(&self, capability: Capability) -> Option<String> {
+        self.outside.as_ref().err().filter(|_| capability == Capability::Internet).cloned()
     }
 
     /// What a case asks that this cluster cannot do.
