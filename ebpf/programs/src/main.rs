@@ -30,7 +30,13 @@ use work::{Turn, Work};
 pub fn from_container(ctx: TcContext) -> i32 {
     let Some(work) = start(Direction::Egress) else { return TC_ACT_SHOT };
     let verdict = from_container::judge(&ctx, work);
-    finish(&ctx, work, verdict)
+    // The record shows a packet that turns round as the pod has sent it.
+    let action = finish(&ctx, work, verdict);
+    if work.report.turn == Turn::None as u8 || action != TC_ACT_OK {
+        return action;
+    }
+    // Its headers were read, so that it cannot be written happens to a broken kernel alone.
+    loopback::turn_round(&ctx, work).unwrap_or(TC_ACT_SHOT)
 }
 
 /// tc egress of the node's end: packets that the pod receives.
@@ -53,19 +59,8 @@ fn start(direction: Direction) -> Option<&'static mut Work> {
 #[inline(always)]
 fn finish(ctx: &TcContext, work: &mut Work, verdict: Result<Verdict, DropReason>) -> i32 {
     work.conclude(verdict);
-    // Before the packet is turned round: the record shows it as the pod has sent it.
     emit::record(ctx, &work.report);
-    if work.report.verdict < 0 {
-        return TC_ACT_SHOT;
-    }
-    if work.report.turn == Turn::None as u8 {
-        return TC_ACT_OK;
-    }
-    loopback::turn_round(ctx, work).unwrap_or_else(|reason| {
-        work.conclude(Err(reason));
-        emit::record(ctx, &work.report);
-        TC_ACT_SHOT
-    })
+    if work.report.verdict < 0 { TC_ACT_SHOT } else { TC_ACT_OK }
 }
 
 #[cfg(not(test))]
