@@ -14,7 +14,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use super::{Attempt, Client, Log, Report, Stage, Stop, http, judge_peer, within};
@@ -118,14 +118,21 @@ impl Kept {
         self.said += 1;
         let line = format!("egret {}\n", self.said);
         stream.write_all(line.as_bytes()).await.map_err(failed)?;
-        // A message that there is no way may be there before the packet's sender has let go of the socket. The kernel
-        // then keeps it back (tcp(7), "soft error").
-        if let Some(error) = stream.take_error().map_err(ended)? {
-            return Err(failed(error));
-        }
         while !hears(&mut self.heard, line.as_bytes()) {
-            if stream.read_buf(&mut self.heard).await.map_err(failed)? == 0 {
-                return Err(Stop::Saw(Outcome::Closed));
+            // The kernel keeps a message that there is no way back while the packet's sender holds the socket, as it
+            // may when the way is short (tcp(7), "soft error"); later ones make no socket readable.
+            if let Some(error) = stream.take_error().map_err(ended)? {
+                return Err(failed(error));
+            }
+            let ready = stream.ready(Interest::READABLE | Interest::ERROR).await.map_err(ended)?;
+            if ready.is_error() {
+                let _noted = stream.try_io(Interest::ERROR, || Err::<(), _>(ErrorKind::WouldBlock.into()));
+            }
+            match stream.try_read_buf(&mut self.heard) {
+                Ok(0) => return Err(Stop::Saw(Outcome::Closed)),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(failed(error)),
             }
         }
         Ok(())
