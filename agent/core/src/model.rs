@@ -88,6 +88,7 @@ impl Model {
     /// Stops a node: its pods and its agent are gone, and with them its connections and the names that it has learned.
     /// What is desired stays desired, and its addresses stay its own: whoever goes there finds no way.
     pub fn stop(&mut self, node: &str) {
+        self.cut_off(node);
         self.nodes.remove(node);
         self.stopped.insert(node.into());
     }

@@ -165,7 +165,7 @@ fn lower_step(
     let events: Vec<StepEvent> =
         change.iter().filter_map(|change| change::make(change, source, state, problems)).collect();
     let around = Around { source, world: &state.world.world, policies: &state.policies };
-    let mut expectations = keeps.in_step((index, &title), &around, problems);
+    let mut expectations = keeps.in_step((index, &title), &state.stopped, &around, problems);
     let states = expectations.iter().any(|kept| kept.expect != Expect::default());
     if expect.0.is_empty() && matrix.is_empty() && !states {
         problems.add(

@@ -258,7 +258,15 @@ impl Site {
         self.listen_again()
     }
 
+    /// As a machine that loses its power: its network goes first, so that nobody hears of it.
     async fn stop(&mut self, node: &str) -> Result<(), SiteError> {
+        self.topology.set_link(&self.world, node, false)?;
+        let pods = &self.world.pods;
+        self.kept.retain(|_, (from, _)| match from {
+            Source::Pod(pod) => pods.get(pod).is_some_and(|pod| pod.node != node),
+            Source::Node(name) => name != node,
+            Source::Address(_) => true,
+        });
         self.serving.leave(&self.world, node).await;
         self.topology.stop(&self.world, node)?;
         self.listen_again()

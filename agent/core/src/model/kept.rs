@@ -9,7 +9,7 @@ use egret_shared::{Direction, Verdict};
 use super::Model;
 use super::node::Packet;
 use super::proxy::Said;
-use super::route::{Arrival, Client, Journey, exists};
+use super::route::{Arrival, Client, Journey, exists, node_of};
 use crate::probe::{Http, JudgedAs, Judgement, Observation, Opening, Outcome, Source};
 use crate::{Protocol, World};
 
@@ -26,6 +26,8 @@ pub(super) struct Kept {
     proxied: [bool; 2],
     /// It stays inside its pod, and came there through a service.
     hairpin: bool,
+    /// The server's node has stopped since: whoever is there now knows nothing of it.
+    forgotten: bool,
     /// How it ended, or failed to open.
     ended: Option<Outcome>,
 }
@@ -55,6 +57,7 @@ impl Model {
                     packet: journey.packet,
                     opened_to: at,
                     proxied: [is_redirected(&journey.egress), is_redirected(&journey.ingress)],
+                    forgotten: false,
                     hairpin: journey.packet.is_none() && journey.egress.is_some(),
                     ended: (state != Outcome::Open).then_some(state),
                 };
@@ -121,14 +124,23 @@ impl Model {
         let known = match journey.arrival {
             Arrival::Dropped | Arrival::Nowhere => return (journey, Outcome::Stalled),
             Arrival::Proxied { .. } => by_server,
-            Arrival::At { .. } => !by_server,
+            // Past a proxy that holds the connection, the server knows nothing of it either.
+            Arrival::At { .. } => !by_server && !kept.forgotten,
         };
-        // Past a proxy that holds the connection, the server knows nothing of it.
         if !known || redirected != by_client {
             return (journey, Outcome::Reset);
         }
         let state = if self.reply(client, &journey) { Outcome::Open } else { Outcome::Stalled };
         (journey, state)
+    }
+
+    /// Ends the clients of a node that loses its power, and has its servers forget what others have open to them.
+    pub(super) fn cut_off(&mut self, node: &str) {
+        self.kept.retain(|_, kept| kept.client.node.as_deref() != Some(node));
+        for kept in self.kept.values_mut() {
+            let server = kept.packet.and_then(|packet| node_of(&self.desired.world, packet.server));
+            kept.forgotten |= server.is_some_and(|server| server == node);
+        }
     }
 
     /// Closes the connections of everybody who is not in the next world: processes end before their network does.

@@ -188,11 +188,7 @@ impl Model {
     /// Whether a link that is down, or a node that has stopped, lies between two addresses.
     pub(super) fn is_cut_between(&self, one: IpAddr, other: IpAddr) -> bool {
         let world = &self.desired.world;
-        let node = |address| {
-            let node = world.node_at(address).map(|(name, _)| name);
-            node.or_else(|| world.pod_at(address).map(|(_, pod)| &pod.node))
-        };
-        let (one, other) = (node(one), node(other));
+        let (one, other) = (node_of(world, one), node_of(world, other));
         let is_off = |node: &String| self.cut.contains(node) || self.stopped.contains(node);
         one != other && [one, other].into_iter().flatten().any(is_off)
     }
@@ -232,6 +228,12 @@ impl Model {
         let endpoint = self.nodes.get(&pod.node)?.state().endpoints.get(name)?;
         Some((pod.node.clone(), endpoint.clone()))
     }
+}
+
+/// The node that has an address, or on which a pod has it.
+pub(super) fn node_of(world: &World, address: IpAddr) -> Option<&String> {
+    let node = world.node_at(address).map(|(name, _)| name);
+    node.or_else(|| world.pod_at(address).map(|(_, pod)| &pod.node))
 }
 
 /// Whether somebody has this address.

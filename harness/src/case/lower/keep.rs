@@ -31,6 +31,8 @@ struct Keep<'a> {
     opens_in: Option<usize>,
     /// Its client, and where it leads; `None` until it is opened, or where that was wrong.
     parsed: Option<(From, Opening)>,
+    /// The client has gone, and does not come back.
+    is_over: bool,
 }
 
 impl<'a> Keeps<'a> {
@@ -72,7 +74,7 @@ impl<'a> Keeps<'a> {
                     );
                 }
             }
-            keeps.push(Keep { file, opens_in, parsed: None });
+            keeps.push(Keep { file, opens_in, parsed: None, is_over: false });
         }
         Self { source, keeps }
     }
@@ -93,6 +95,7 @@ impl<'a> Keeps<'a> {
     pub(super) fn in_step(
         &mut self,
         (index, step): (usize, &str),
+        stopped: &BTreeSet<String>,
         around: &Around<'_>,
         problems: &mut Problems,
     ) -> Vec<Expectation> {
@@ -101,6 +104,9 @@ impl<'a> Keeps<'a> {
             let opens = keep.opens_in == Some(index);
             if opens {
                 keep.parsed = parse(keep.file, self.source, around.world, problems);
+            }
+            if let Some((from, _)) = &keep.parsed {
+                keep.is_over |= !runs(from, stopped, around.world);
             }
             asked.extend(keep.expectation(step, opens, around, problems));
         }
@@ -130,13 +136,8 @@ impl Keep<'_> {
             None => Some(Expect::default()),
         };
         let probe = self.probe(opens)?;
-        let is_there = match &probe.from {
-            From::Pod(pod) => around.world.pods.contains_key(pod),
-            From::Node(node) => around.world.nodes.contains_key(node),
-            From::Address(host) => around.world.internet.hosts.contains_key(host),
-        };
-        if !is_there {
-            if written.is_some() {
+        if self.is_over {
+            if written.is_some() || opens {
                 problems.add(
                     Diagnostic::error(format!(
                         "`{}`, the client of `{}`, is gone in this step",
@@ -149,6 +150,15 @@ impl Keep<'_> {
         }
         let text = format!("{}: {} -> {}", name.value, from.value.trim(), to.value.trim());
         Some(Expectation { probe, text, at: place, expect: expect? })
+    }
+}
+
+/// Whether a client is there.
+fn runs(from: &From, stopped: &BTreeSet<String>, world: &World) -> bool {
+    match from {
+        From::Pod(pod) => world.pods.get(pod).is_some_and(|pod| !stopped.contains(&pod.node)),
+        From::Node(node) => world.nodes.contains_key(node) && !stopped.contains(node),
+        From::Address(host) => world.internet.hosts.contains_key(host),
     }
 }
 
