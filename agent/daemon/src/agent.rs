@@ -107,6 +107,15 @@ impl Agent {
         self.shared.state().datapath.replace(&self.netns, interface)
     }
 
+    /// Lets the programs of the links that are attached or replaced from now on know IPv6 too. `false`: they do
+    /// already.
+    ///
+    /// # Errors
+    /// When the kernel refuses a program.
+    pub fn add_ipv6(&mut self) -> Result<bool, AgentError> {
+        self.shared.state().datapath.add_ipv6()
+    }
+
     /// Begins with names that an earlier agent learned, and tells `keep` what is known whenever that changes, before
     /// the answer that changed it leaves.
     ///

@@ -37,16 +37,20 @@ const HANDLE: TcHandle = TcHandle::new(0, 1);
 /// The programs of one node, and its maps.
 pub struct Datapath {
     ebpf: Ebpf,
+    /// The programs that also know IPv6 are loaded, and are the ones to attach.
+    knows_ipv6: bool,
     /// What the agent writes and reads.
     pub maps: Maps,
 }
 
 impl Datapath {
-    /// Names of the programs, by the direction that they judge.
-    const fn program(direction: Direction) -> &'static str {
-        match direction {
-            Direction::Egress => "from_container",
-            Direction::Ingress => "to_container",
+    /// Names of the programs, by the direction that they judge, and whether they know IPv6.
+    const fn program(direction: Direction, ipv6: bool) -> &'static str {
+        match (direction, ipv6) {
+            (Direction::Egress, false) => "from_container",
+            (Direction::Ingress, false) => "to_container",
+            (Direction::Egress, true) => "from_container6",
+            (Direction::Ingress, true) => "to_container6",
         }
     }
 
@@ -72,15 +76,30 @@ impl Datapath {
         }
         let events = Events::open(&mut ebpf)?;
         let maps = Maps::open(&mut ebpf)?;
-        let mut datapath = Self { ebpf, maps };
-        for direction in [Direction::Egress, Direction::Ingress] {
-            let program = Self::program(direction);
-            datapath
-                .classifier(direction)?
-                .load()
-                .map_err(|source| AgentError::Program { program, source })?;
-        }
+        let mut datapath = Self { ebpf, knows_ipv6: false, maps };
+        datapath.load_programs()?;
         Ok((datapath, events))
+    }
+
+    /// Loads the programs that also know IPv6, for links that are attached or replaced from now on. The others drop
+    /// IPv6 as a family that they do not know. `false`: they were loaded already.
+    ///
+    /// # Errors
+    /// When the kernel refuses a program.
+    pub fn add_ipv6(&mut self) -> Result<bool, AgentError> {
+        if self.knows_ipv6 {
+            return Ok(false);
+        }
+        self.knows_ipv6 = true;
+        self.load_programs().map(|()| true)
+    }
+
+    fn load_programs(&mut self) -> Result<(), AgentError> {
+        for direction in [Direction::Egress, Direction::Ingress] {
+            let program = Self::program(direction, self.knows_ipv6);
+            self.classifier(direction)?.load().map_err(|source| AgentError::Program { program, source })?;
+        }
+        Ok(())
     }
 
     /// Puts both programs on the node's end of a pod's link. They stay until the link is gone.
@@ -140,7 +159,7 @@ impl Datapath {
     /// # Errors
     /// When the object has no such program.
     pub fn classifier(&mut self, direction: Direction) -> Result<&mut SchedClassifier, AgentError> {
-        let name = Self::program(direction);
+        let name = Self::program(direction, self.knows_ipv6);
         self.ebpf
             .program_mut(name)
             .and_then(|program| program.try_into().ok())

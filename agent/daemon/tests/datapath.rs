@@ -8,6 +8,10 @@ mod bench;
 mod connections;
 #[path = "datapath/frames.rs"]
 mod frames;
+#[path = "datapath/frames6.rs"]
+mod frames6;
+#[path = "datapath/ipv6.rs"]
+mod ipv6;
 #[path = "datapath/policies.rs"]
 mod policies;
 #[path = "datapath/services.rs"]
@@ -26,7 +30,7 @@ type Body = fn(&mut Bench) -> Result<(), Failed>;
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
     let root = nix::unistd::geteuid().is_root();
-    let bodies: Vec<(&str, Body)> = [shapes::ALL, policies::ALL, connections::ALL, services::ALL]
+    let bodies: Vec<(&str, Body)> = [shapes::ALL, policies::ALL, connections::ALL, services::ALL, ipv6::ALL]
         .into_iter()
         .flatten()
         .copied()

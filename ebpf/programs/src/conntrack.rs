@@ -3,10 +3,11 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
 use egret_shared::decide::conntrack::{count, is_live};
-use egret_shared::{ABI_VERSION, CtEntry, CtKey, DropReason, Side, protocol};
+use egret_shared::{ABI_VERSION, CtEntry, CtKey, DropReason, Side};
 
 use crate::maps::{CONFIG, CONNTRACK};
-use crate::packet::{ICMP_ECHO, ICMP_ECHO_REPLY, Packet, parse_inner};
+use crate::packet::{Packet, parse_quoted};
+use crate::work::Work;
 
 /// The datapath's clock in nanoseconds: the kernel's monotonic clock and the configured offset.
 ///
@@ -37,9 +38,9 @@ pub fn forward_key(packet: &Packet, side: Side) -> CtKey {
 
 /// The key of a packet that its server sent.
 #[inline(always)]
-pub fn reply_key(packet: &Packet, side: Side) -> CtKey {
+pub fn reply_key<const V6: bool>(packet: &Packet, side: Side) -> CtKey {
     // An echo identifier belongs to the client whoever sends it.
-    let (client_port, server_port) = if packet.protocol == protocol::ICMP {
+    let (client_port, server_port) = if packet.is_icmp::<V6>() {
         (packet.source_port, [0; 2])
     } else {
         (packet.destination_port, packet.source_port)
@@ -57,14 +58,14 @@ pub fn reply_key(packet: &Packet, side: Side) -> CtKey {
 
 /// Whether a packet may belong to a connection as its answer; an echo request never does.
 #[inline(always)]
-pub fn may_reply(packet: &Packet) -> bool {
-    packet.protocol != protocol::ICMP || packet.icmp_type == ICMP_ECHO_REPLY
+pub fn may_reply<const V6: bool>(packet: &Packet) -> bool {
+    !packet.is_icmp::<V6>() || packet.is_echo_reply::<V6>()
 }
 
 /// Whether a packet may open or continue a connection from the client's side.
 #[inline(always)]
-pub fn may_open(packet: &Packet) -> bool {
-    packet.protocol != protocol::ICMP || packet.icmp_type == ICMP_ECHO
+pub fn may_open<const V6: bool>(packet: &Packet) -> bool {
+    !packet.is_icmp::<V6>() || packet.is_echo::<V6>()
 }
 
 /// Finds a live entry, counts the packet on it and returns a copy.
@@ -97,13 +98,21 @@ pub fn touch_from(key: &CtKey, packet: &Packet, from_proxy: bool, now: u64) -> b
 /// `side` is the endpoint's side if it is the client of the packet that the error quotes, as seen at this
 /// hook; the quoted packet may also have been a reply.
 #[inline(always)]
-pub fn is_related(ctx: &TcContext, packet: &Packet, forward: Side, reply: Side, now: u64) -> bool {
-    if !packet.is_icmp_error() {
+pub fn is_related<const V6: bool>(
+    ctx: &TcContext,
+    work: &mut Work,
+    forward: Side,
+    reply: Side,
+    now: u64,
+) -> bool {
+    let Work { packet, quoted, report: _ } = work;
+    if !packet.is_icmp_error::<V6>() || parse_quoted::<V6>(ctx, packet, quoted).is_err() {
         return false;
     }
-    let Ok(inner) = parse_inner(ctx, packet) else { return false };
+    work.settle();
+    let quoted = &work.quoted;
     let live = |key: &CtKey| find(key).is_some_and(|entry| now < entry.deadline);
-    live(&forward_key(&inner, forward)) || live(&reply_key(&inner, reply))
+    live(&forward_key(quoted, forward)) || live(&reply_key::<V6>(quoted, reply))
 }
 
 /// Writes the entry of a new connection.

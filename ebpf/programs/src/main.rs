@@ -21,30 +21,53 @@ mod work;
 use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_SHOT};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use egret_shared::{Direction, DropReason, Verdict};
+use egret_shared::{Direction, DropReason};
 
 use work::{Turn, Work};
 
 /// tc ingress of the node's end: packets that the pod sends.
 #[classifier]
 pub fn from_container(ctx: TcContext) -> i32 {
-    let Some(work) = start(Direction::Egress) else { return TC_ACT_SHOT };
-    let verdict = from_container::judge(&ctx, work);
-    // The record shows a packet that turns round as the pod has sent it.
-    let action = finish(&ctx, work, verdict);
-    if work.report.turn == Turn::None as u8 || action != TC_ACT_OK {
-        return action;
-    }
-    // Its headers were read, so that it cannot be written happens to a broken kernel alone.
-    loopback::turn_round(&ctx, work).unwrap_or(TC_ACT_SHOT)
+    sent::<false>(&ctx)
 }
 
 /// tc egress of the node's end: packets that the pod receives.
 #[classifier]
 pub fn to_container(ctx: TcContext) -> i32 {
+    received::<false>(&ctx)
+}
+
+/// As [`from_container`], for a pod that also has IPv6. The kernel verifies it for half as long again, which a node
+/// without IPv6 does not wait for.
+#[classifier]
+pub fn from_container6(ctx: TcContext) -> i32 {
+    sent::<true>(&ctx)
+}
+
+/// As [`to_container`], for a pod that also has IPv6.
+#[classifier]
+pub fn to_container6(ctx: TcContext) -> i32 {
+    received::<true>(&ctx)
+}
+
+#[inline(always)]
+fn sent<const V6: bool>(ctx: &TcContext) -> i32 {
+    let Some(work) = start(Direction::Egress) else { return TC_ACT_SHOT };
+    let judged = from_container::judge::<V6>(ctx, work);
+    // The record shows a packet that turns round as the pod has sent it.
+    let action = finish(ctx, work, judged);
+    if work.report.turn == Turn::None as u8 || action != TC_ACT_OK {
+        return action;
+    }
+    // Its headers were read, so that it cannot be written happens to a broken kernel alone.
+    loopback::turn_round::<V6>(ctx, work).unwrap_or(TC_ACT_SHOT)
+}
+
+#[inline(always)]
+fn received<const V6: bool>(ctx: &TcContext) -> i32 {
     let Some(work) = start(Direction::Ingress) else { return TC_ACT_SHOT };
-    let verdict = to_container::judge(&ctx, work);
-    finish(&ctx, work, verdict)
+    let judged = to_container::judge::<V6>(ctx, work);
+    finish(ctx, work, judged)
 }
 
 /// This CPU's working memory, with nothing known yet.
@@ -57,10 +80,10 @@ fn start(direction: Direction) -> Option<&'static mut Work> {
 }
 
 #[inline(always)]
-fn finish(ctx: &TcContext, work: &mut Work, verdict: Result<Verdict, DropReason>) -> i32 {
-    work.conclude(verdict);
+fn finish(ctx: &TcContext, work: &mut Work, judged: Result<(), DropReason>) -> i32 {
+    work.conclude(judged);
     emit::record(ctx, &work.report);
-    if work.report.verdict < 0 { TC_ACT_SHOT } else { TC_ACT_OK }
+    if work.report.is_dropped() { TC_ACT_SHOT } else { TC_ACT_OK }
 }
 
 #[cfg(not(test))]

@@ -1,6 +1,6 @@
 //! Service addresses to backends, and back.
 
-use aya_ebpf::helpers::bpf_get_hash_recalc;
+use aya_ebpf::helpers::{bpf_csum_diff, bpf_get_hash_recalc};
 use aya_ebpf::programs::TcContext;
 use egret_shared::{Address, CtEntry, CtKey, DropReason, ServiceEntry, ServiceKey, Side, protocol};
 
@@ -17,10 +17,12 @@ const PSEUDO_HEADER: u64 = 1 << 4;
 const MANGLED_0: u64 = 1 << 5;
 /// Offset of the checksum in an IPv4 header.
 const IP_CHECKSUM: usize = 10;
-/// Offset of the source address in an IPv4 header.
-const IP_SOURCE: usize = 12;
-/// Offset of the destination address in an IPv4 header.
-const IP_DESTINATION: usize = 16;
+/// The address and port that a translation replaces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Source,
+    Destination,
+}
 
 /// The service address and port that a client used.
 #[derive(Clone, Copy)]
@@ -38,8 +40,8 @@ pub struct Frontend {
 /// # Errors
 /// [`DropReason::NoBackend`], or the packet could not be rewritten.
 #[inline(always)]
-pub fn to_backend(ctx: &TcContext, work: &mut Work, now: u64) -> Result<(), DropReason> {
-    let Work { packet, report } = work;
+pub fn to_backend<const V6: bool>(ctx: &TcContext, work: &mut Work, now: u64) -> Result<(), DropReason> {
+    let Work { packet, report, quoted: _ } = work;
     let Some(head) = SERVICES.get_ptr(key(packet, 0)) else { return Ok(()) };
     // SAFETY: a map value lives as long as the program runs.
     let count = unsafe { (*head).count } as u32;
@@ -53,7 +55,7 @@ pub fn to_backend(ctx: &TcContext, work: &mut Work, now: u64) -> Result<(), Drop
         }
     };
     let frontend = Frontend { address: packet.destination, port: packet.destination_port };
-    rewrite_destination(ctx, packet, &frontend, &address, port)?;
+    rewrite_destination::<V6>(ctx, packet, &frontend, &address, port)?;
     report.frontend = frontend.address;
     report.frontend_port = frontend.port;
     packet.destination = address;
@@ -66,12 +68,16 @@ pub fn to_backend(ctx: &TcContext, work: &mut Work, now: u64) -> Result<(), Drop
 /// # Errors
 /// The packet could not be rewritten.
 #[inline(always)]
-pub fn from_backend(ctx: &TcContext, packet: &mut Packet, entry: &CtEntry) -> Result<(), DropReason> {
+pub fn from_backend<const V6: bool>(
+    ctx: &TcContext,
+    packet: &mut Packet,
+    entry: &CtEntry,
+) -> Result<(), DropReason> {
     if entry.nat_port == [0; 2] {
         return Ok(());
     }
     let backend = Frontend { address: packet.source, port: packet.source_port };
-    rewrite_source(ctx, packet, &backend, &entry.nat_address, entry.nat_port)?;
+    rewrite_source::<V6>(ctx, packet, &backend, &entry.nat_address, entry.nat_port)?;
     packet.source = entry.nat_address;
     packet.source_port = entry.nat_port;
     Ok(())
@@ -82,14 +88,14 @@ pub fn from_backend(ctx: &TcContext, packet: &mut Packet, entry: &CtEntry) -> Re
 /// # Errors
 /// The packet could not be rewritten.
 #[inline(always)]
-pub fn rewrite_source(
+pub fn rewrite_source<const V6: bool>(
     ctx: &TcContext,
     packet: &Packet,
     old: &Frontend,
     address: &Address,
     port: [u8; 2],
 ) -> Result<(), DropReason> {
-    rewrite(ctx, packet, old, IP_SOURCE, 0, address, port)
+    rewrite::<V6>(ctx, packet, old, End::Source, address, port)
 }
 
 /// Replaces the destination's address and port.
@@ -97,14 +103,14 @@ pub fn rewrite_source(
 /// # Errors
 /// As for [`rewrite_source`].
 #[inline(always)]
-pub fn rewrite_destination(
+pub fn rewrite_destination<const V6: bool>(
     ctx: &TcContext,
     packet: &Packet,
     old: &Frontend,
     address: &Address,
     port: [u8; 2],
 ) -> Result<(), DropReason> {
-    rewrite(ctx, packet, old, IP_DESTINATION, 2, address, port)
+    rewrite::<V6>(ctx, packet, old, End::Destination, address, port)
 }
 
 #[inline(always)]
@@ -136,32 +142,81 @@ fn remember(key: &CtKey, packet: &Packet, backend: &ServiceEntry, now: u64) -> R
     conntrack::create(key, entry, packet, now)
 }
 
-/// Replaces one address and one port and mends the checksums. `ip` and `transport` are the fields' offsets in
-/// their headers.
+/// Replaces one address and one port and mends the checksums.
 #[inline(always)]
-fn rewrite(
+fn rewrite<const V6: bool>(
     ctx: &TcContext,
     packet: &Packet,
     old: &Frontend,
-    ip: usize,
-    transport: usize,
+    end: End,
     address: &Address,
     port: [u8; 2],
 ) -> Result<(), DropReason> {
-    let (old_address, new_address) = (old.address.v4_octets(), address.v4_octets());
-    let (from, to) = (u32::from_ne_bytes(old_address) as u64, u32::from_ne_bytes(new_address) as u64);
     let (checksum, mangled) = match packet.protocol {
         protocol::TCP => (packet.transport() + 16, 0),
         protocol::UDP => (packet.transport() + 6, MANGLED_0),
         _ => return Err(DropReason::WriteError),
     };
     let write = || -> Result<(), i64> {
-        ctx.l4_csum_replace(checksum, from, to, ADDRESS | PSEUDO_HEADER | mangled)?;
-        let (from_port, to_port) = (u16::from_ne_bytes(old.port) as u64, u16::from_ne_bytes(port) as u64);
-        ctx.l4_csum_replace(checksum, from_port, to_port, 2 | mangled)?;
-        ctx.l3_csum_replace(ETHERNET + IP_CHECKSUM, from, to, ADDRESS)?;
-        ctx.store(ETHERNET + ip, &new_address, 0)?;
-        ctx.store(packet.transport() + transport, &port, 0)
+        replace::<V6>(ctx, packet, old, end, address, (checksum, mangled))?;
+        let at = packet.transport() + if end == End::Source { 0 } else { 2 };
+        let (from, to) = (u16::from_ne_bytes(old.port) as u64, u16::from_ne_bytes(port) as u64);
+        ctx.l4_csum_replace(checksum, from, to, 2 | mangled)?;
+        ctx.store(at, &port, 0)
     };
     write().map_err(|_| DropReason::WriteError)
+}
+
+/// Replaces an address. `checksum` is the place of the transport's checksum, and how to mend it.
+#[inline(always)]
+fn replace<const V6: bool>(
+    ctx: &TcContext,
+    packet: &Packet,
+    old: &Frontend,
+    end: End,
+    address: &Address,
+    checksum: (usize, u64),
+) -> Result<(), i64> {
+    if packet.is_v6::<V6>() {
+        replace_v6(ctx, &old.address, address, end, checksum)
+    } else {
+        replace_v4(ctx, &old.address, address, end, checksum)
+    }
+}
+
+/// Replaces an IPv4 address, which stands in two checksums.
+#[inline(always)]
+fn replace_v4(
+    ctx: &TcContext,
+    old: &Address,
+    new: &Address,
+    end: End,
+    (checksum, mangled): (usize, u64),
+) -> Result<(), i64> {
+    let at = if end == End::Source { 12 } else { 16 };
+    let new = new.v4_octets();
+    let (from, to) = (u32::from_ne_bytes(old.v4_octets()) as u64, u32::from_ne_bytes(new) as u64);
+    ctx.l4_csum_replace(checksum, from, to, ADDRESS | PSEUDO_HEADER | mangled)?;
+    ctx.l3_csum_replace(ETHERNET + IP_CHECKSUM, from, to, ADDRESS)?;
+    ctx.store(ETHERNET + at, &new, 0)
+}
+
+/// Replaces an IPv6 address; the header has no checksum of its own.
+#[inline(always)]
+fn replace_v6(
+    ctx: &TcContext,
+    old: &Address,
+    new: &Address,
+    end: End,
+    (checksum, mangled): (usize, u64),
+) -> Result<(), i64> {
+    let at = if end == End::Source { 8 } else { 24 };
+    let (mut from, mut to) = (old.words(), new.words());
+    // SAFETY: both are sixteen bytes on the stack.
+    let difference = unsafe { bpf_csum_diff(from.as_mut_ptr(), 16, to.as_mut_ptr(), 16, 0) };
+    if difference < 0 {
+        return Err(difference);
+    }
+    ctx.l4_csum_replace(checksum, 0, difference as u64, PSEUDO_HEADER | mangled)?;
+    ctx.store(ETHERNET + at, &new.0, 0)
 }

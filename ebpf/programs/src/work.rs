@@ -16,6 +16,8 @@ use crate::packet::Packet;
 pub struct Work {
     /// The packet's headers.
     pub packet: Packet,
+    /// Those of the packet that it quotes, if it is an ICMP error.
+    pub quoted: Packet,
     /// What the record will say.
     pub report: Report,
 }
@@ -46,7 +48,7 @@ pub struct Report {
     pub frontend: Address,
     /// The port that belongs to it, in network order; 0 without a service.
     pub frontend_port: [u8; 2],
-    /// Not 0: the packet is of no interest to anybody (ARP).
+    /// Not 0: the packet is of no interest to anybody (ARP, neighbour discovery).
     pub silent: u8,
     /// [`Turn`].
     pub turn: u8,
@@ -69,6 +71,7 @@ impl Work {
     #[inline(always)]
     pub fn reset(&mut self, direction: Direction) {
         self.packet = Packet::default();
+        self.quoted = Packet::default();
         self.report = Report {
             direction: direction as u8,
             status: CtStatus::New as u8,
@@ -92,18 +95,29 @@ impl Work {
         black_box(self);
     }
 
-    /// Notes the verdict.
+    /// Notes a drop that policy did not decide.
     #[inline(always)]
-    pub fn conclude(&mut self, verdict: Result<Verdict, DropReason>) {
-        self.report.verdict = match verdict {
-            Ok(verdict) => verdict.to_number(),
-            Err(reason) => -(reason as i32),
-        };
+    pub fn conclude(&mut self, judged: Result<(), DropReason>) {
+        if let Err(reason) = judged {
+            self.report.verdict = Verdict::Dropped(reason).to_number();
+        }
         self.settle();
     }
 }
 
 impl Report {
+    /// Whether policy drops the packet.
+    #[inline(always)]
+    pub fn is_dropped(&self) -> bool {
+        self.verdict < 0
+    }
+
+    /// The number of the proxy to which policy redirects the packet, 0 for none.
+    #[inline(always)]
+    pub fn proxy(&self) -> u32 {
+        if self.verdict > 0 { self.verdict as u32 } else { 0 }
+    }
+
     /// Whether the client used a service address.
     #[inline(always)]
     pub fn has_frontend(&self) -> bool {

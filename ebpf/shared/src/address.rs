@@ -22,12 +22,33 @@ impl Address {
         Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
     }
 
+    /// Whether this is the mapped form of an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        let [first, second, third, _] = self.words();
+        first == 0 && second == 0 && third == u32::from_ne_bytes([0, 0, 0xff, 0xff])
+    }
+
     /// The four IPv4 bytes in network order; meaningful only for a mapped address.
     #[inline(always)]
     #[must_use]
     pub const fn v4_octets(&self) -> [u8; 4] {
         let [.., a, b, c, d] = self.0;
         [a, b, c, d]
+    }
+
+    /// Four words of the machine's, as the kernel's structures have them: their bytes are in network order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn words(&self) -> [u32; 4] {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
+        [
+            u32::from_ne_bytes([a, b, c, d]),
+            u32::from_ne_bytes([e, f, g, h]),
+            u32::from_ne_bytes([i, j, k, l]),
+            u32::from_ne_bytes([m, n, o, p]),
+        ]
     }
 
     /// The standard library's type; a mapped address becomes IPv4.

@@ -62,7 +62,8 @@ impl CtEntry {
     pub const PROXIED: u16 = 4;
     /// The connection was opened by a proxy in the client's name: replies belong to the proxy.
     pub const FROM_PROXY: u16 = 8;
-    /// The client is the server's own pod, which asked a service; [`crate::LOOPBACK`] is the client's address.
+    /// The client is the server's own pod, which asked a service; its address is [`crate::LOOPBACK_V4`] or
+    /// [`crate::LOOPBACK_V6`].
     pub const LOOPBACK: u16 = 16;
 }
 

@@ -35,6 +35,7 @@ mod endpoint;
 mod event;
 mod identity;
 mod policymap;
+pub mod protocol;
 mod service;
 mod verdict;
 
@@ -60,21 +61,10 @@ pub const MARK_LOOPBACK: u32 = 0x0400;
 pub const MARK_MASK: u32 = 0x0f00;
 
 /// Address of a pod's client to the server in the same pod, behind a service (Cilium `IPV4_LOOPBACK`).
-pub const LOOPBACK: Address = Address::v4([169, 254, 42, 1]);
-
-/// IP protocol numbers (IANA, assigned internet protocol numbers).
-pub mod protocol {
-    /// ICMP for IPv4.
-    pub const ICMP: u8 = 1;
-    /// TCP.
-    pub const TCP: u8 = 6;
-    /// UDP.
-    pub const UDP: u8 = 17;
-    /// ICMP for IPv6.
-    pub const ICMPV6: u8 = 58;
-    /// SCTP.
-    pub const SCTP: u8 = 132;
-}
+pub const LOOPBACK_V4: Address = Address::v4([169, 254, 42, 1]);
+/// The same over IPv6, of those that are for whoever wants one (RFC 4193).
+pub const LOOPBACK_V6: Address =
+    Address([0xfd, 0x65, 0x67, 0x72, 0, 0, 0, 0, 0, 0, 0, 0, 0xa9, 0xfe, 0x2a, 1]);
 
 #[cfg(feature = "user")]
 mod user {

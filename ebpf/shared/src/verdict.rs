@@ -108,6 +108,8 @@ drop_reasons! {
     WriteError = 141, "Error writing to packet", "ERROR_WRITING_TO_PACKET";
     /// The connection table did not take the entry.
     CtInsertFailed = 155, "CT: Map insertion failed", "CT_MAP_INSERTION_FAILED";
+    /// IPv6 extension headers that lead to no transport header, or too many of them.
+    InvalidExtensionHeader = 156, "Invalid IPv6 extension header", "INVALID_IPV6_EXTENSION_HEADER";
     /// A fragment that carries no ports.
     Fragment = 157, "IP fragmentation not supported", "IP_FRAGMENTATION_NOT_SUPPORTED";
     /// The service has no backend.

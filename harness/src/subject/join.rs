@@ -6,7 +6,7 @@ use egret_core::flow::{Event, Flow, Packet};
 use egret_core::probe::{JudgedAs, Judgement, Observation, Outcome, Probe, Source};
 use egret_core::{ObjectName, World};
 use egret_probe::{Attempt, Report, Stage};
-use egret_shared::{CtStatus, Direction, LOOPBACK, Verdict};
+use egret_shared::{CtStatus, Direction, LOOPBACK_V4, LOOPBACK_V6, Verdict};
 
 use super::question;
 use super::site::Decided;
@@ -37,7 +37,7 @@ fn asked_for(attempt: &Attempt, flow: &Flow, node: &[IpAddr]) -> bool {
 
 /// Whether a packet came back to its own pod, which was its own backend.
 fn is_loopback(flow: &Flow) -> bool {
-    flow.source.address == LOOPBACK.to_ip()
+    [LOOPBACK_V4, LOOPBACK_V6].iter().any(|loopback| flow.source.address == loopback.to_ip())
 }
 
 /// Whether a flow says that a packet of the attempt was dropped: nothing will come back for it.

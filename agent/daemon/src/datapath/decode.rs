@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use egret_core::Protocol;
 use egret_core::flow::Packet;
+use egret_shared::protocol::extension;
 use egret_shared::{Address, CtStatus, Direction, FlowRecord, Identity, MatchType, Verdict};
 use pnet::Packet as _;
 use pnet::ethernet::{EtherTypes, EthernetPacket};
-use pnet::icmp::IcmpPacket;
 use pnet::ipv4::Ipv4Packet;
+use pnet::ipv6::Ipv6Packet;
 use pnet::tcp::TcpPacket;
 use pnet::udp::UdpPacket;
 
@@ -34,26 +35,23 @@ pub struct Decoded {
     pub packet: Packet,
 }
 
-/// Reads a record; `None` when its packet is not IPv4 or a number has no meaning.
+/// Reads a record; `None` when its packet is not IP or a number has no meaning.
 #[must_use]
 pub fn decode(record: &FlowRecord) -> Option<Decoded> {
     let bytes = record.packet.get(..usize::from(record.captured))?;
     let ethernet = EthernetPacket::new(bytes)?;
-    if ethernet.get_ethertype() != EtherTypes::Ipv4 {
-        return None;
-    }
-    let ip = Ipv4Packet::new(ethernet.payload())?;
-    let transport = Transport::read(&ip);
+    let ip = Ip::read(&ethernet)?;
+    let transport = Transport::read(&ip).unwrap_or_default();
     let direction =
         if record.direction == Direction::Egress as u8 { Direction::Egress } else { Direction::Ingress };
     Some(Decoded {
         direction,
-        source: (ip.get_source().into(), transport.source_port),
-        destination: (ip.get_destination().into(), transport.destination_port),
+        source: (ip.source, transport.source_port),
+        destination: (ip.destination, transport.destination_port),
         identities: (Identity(record.source_identity), Identity(record.destination_identity)),
         service: (record.service != Address::default())
             .then(|| (record.service.to_ip(), u16::from_be_bytes(record.service_port))),
-        protocol: Protocol::from_number(ip.get_next_level_protocol().0),
+        protocol: ip.protocol,
         verdict: Verdict::from_number(record.verdict)?,
         match_type: MatchType::from_number(record.match_type)?,
         packet: Packet {
@@ -69,6 +67,62 @@ pub fn decode(record: &FlowRecord) -> Option<Decoded> {
     })
 }
 
+/// What an IP header says, and what stands behind it.
+struct Ip<'a> {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: Protocol,
+    payload: &'a [u8],
+}
+
+impl<'a> Ip<'a> {
+    fn read(ethernet: &'a EthernetPacket<'_>) -> Option<Self> {
+        let bytes = ethernet.payload();
+        match ethernet.get_ethertype() {
+            EtherTypes::Ipv4 => {
+                let ip = Ipv4Packet::new(bytes)?;
+                let behind = usize::from(ip.get_header_length()).saturating_mul(4);
+                Some(Self {
+                    source: ip.get_source().into(),
+                    destination: ip.get_destination().into(),
+                    protocol: Protocol::from_number(ip.get_next_level_protocol().0),
+                    payload: bytes.get(behind..).unwrap_or_default(),
+                })
+            }
+            EtherTypes::Ipv6 => {
+                let ip = Ipv6Packet::new(bytes)?;
+                let behind = bytes.get(Ipv6Packet::minimum_packet_size()..).unwrap_or_default();
+                let (protocol, payload) = behind_extensions(ip.get_next_header().0, behind);
+                Some(Self {
+                    source: ip.get_source().into(),
+                    destination: ip.get_destination().into(),
+                    protocol: Protocol::from_number(protocol),
+                    payload,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The protocol behind IPv6 extension headers, and its bytes. A part of a packet is its own protocol, as is a header
+/// that is cut off.
+fn behind_extensions(mut next: u8, mut bytes: &[u8]) -> (u8, &[u8]) {
+    loop {
+        let unit = match next {
+            extension::HOP_BY_HOP | extension::ROUTING | extension::DESTINATION => 8,
+            extension::AUTHENTICATION => 4,
+            _ => return (next, bytes),
+        };
+        let [following, length, ..] = bytes else { return (next, bytes) };
+        let Some(rest) = bytes.get(8_usize.saturating_add(usize::from(*length).saturating_mul(unit))..)
+        else {
+            return (next, bytes);
+        };
+        (next, bytes) = (*following, rest);
+    }
+}
+
 #[derive(Default)]
 struct Transport {
     source_port: u16,
@@ -78,15 +132,10 @@ struct Transport {
 }
 
 impl Transport {
-    fn read(ip: &Ipv4Packet<'_>) -> Self {
-        Self::read_inner(ip).unwrap_or_default()
-    }
-
-    fn read_inner(ip: &Ipv4Packet<'_>) -> Option<Self> {
-        let payload = ip.payload();
-        Some(match Protocol::from_number(ip.get_next_level_protocol().0) {
+    fn read(ip: &Ip<'_>) -> Option<Self> {
+        Some(match ip.protocol {
             Protocol::Tcp => {
-                let tcp = TcpPacket::new(payload)?;
+                let tcp = TcpPacket::new(ip.payload)?;
                 Self {
                     source_port: tcp.get_source(),
                     destination_port: tcp.get_destination(),
@@ -95,26 +144,23 @@ impl Transport {
                 }
             }
             Protocol::Udp => {
-                let udp = UdpPacket::new(payload)?;
+                let udp = UdpPacket::new(ip.payload)?;
                 Self {
                     source_port: udp.get_source(),
                     destination_port: udp.get_destination(),
                     ..Self::default()
                 }
             }
-            Protocol::Icmp => {
-                let icmp = IcmpPacket::new(payload)?;
-                let identifier = match icmp.payload() {
-                    [high, low, ..] => u16::from_be_bytes([*high, *low]),
-                    _ => 0,
-                };
+            // Type, code, checksum, and for echo messages the identifier: in this alike.
+            Protocol::Icmp | Protocol::Icmpv6 => {
+                let [kind, code, _, _, high, low, ..] = ip.payload else { return None };
                 Self {
-                    source_port: identifier,
-                    icmp: Some((icmp.get_icmp_type().0, icmp.get_icmp_code().0)),
+                    source_port: u16::from_be_bytes([*high, *low]),
+                    icmp: Some((*kind, *code)),
                     ..Self::default()
                 }
             }
-            Protocol::Sctp | Protocol::Icmpv6 | Protocol::Other(_) => Self::default(),
+            Protocol::Sctp | Protocol::Other(_) => Self::default(),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Typed handles on a node's maps, and the writer that executes a diff.
 
+use std::net::Ipv4Addr;
+
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
@@ -7,7 +9,7 @@ use egret_shared::{
     ABI_VERSION, Address, Config, CtEntry, CtKey, Endpoint, Identity, IpcacheEntry, PolicyEntry, PolicyKey,
     Proxy, ServiceEntry, ServiceKey,
 };
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::error::AgentError;
 
@@ -33,6 +35,9 @@ macro_rules! open {
             .map_err(|source| AgentError::Map { what: "open", map: $name, source })?
     };
 }
+
+/// Always has a row: in the map IPv4 is a part of IPv6, and a short prefix of that, `::/0` above all, is none of its.
+const ALL_OF_IPV4: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
 
 /// Turns a map error into ours.
 fn wrote(map: &'static str) -> impl FnOnce(MapError) -> AgentError {
@@ -68,6 +73,7 @@ impl Maps {
             current: Config { abi: ABI_VERSION, flags: 0, clock_offset: 0 },
         };
         maps.write_config()?;
+        maps.put_ipcache(ALL_OF_IPV4, Identity::WORLD)?;
         Ok(maps)
     }
 
@@ -131,6 +137,9 @@ impl Maps {
     /// # Errors
     /// When the map cannot be written.
     pub fn delete_ipcache(&mut self, prefix: IpNet) -> Result<(), AgentError> {
+        if prefix == ALL_OF_IPV4 {
+            return self.put_ipcache(ALL_OF_IPV4, Identity::WORLD);
+        }
         deleted("IPCACHE", self.ipcache.remove(&ipcache_key(prefix)))
     }
 

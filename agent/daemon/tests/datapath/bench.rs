@@ -1,6 +1,6 @@
 //! A loaded datapath with one endpoint, into which packets are put.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aya::programs::{TestRun, TestRunOptions};
 use egret_agent::datapath::{Datapath, Events};
@@ -16,6 +16,9 @@ const INTERFACE: u32 = 1;
 pub(crate) const POD: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 /// A peer's address.
 pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 11);
+/// The endpoint's and a peer's addresses of IPv6, where a trial has it.
+pub(crate) const POD6: Ipv6Addr = Ipv6Addr::new(0x3fff, 0x10, 0, 1, 0, 0, 0, 0x10);
+pub(crate) const PEER6: Ipv6Addr = Ipv6Addr::new(0x3fff, 0x10, 0, 1, 0, 0, 0, 0x11);
 /// Identity of [`POD`].
 pub(crate) const POD_IDENTITY: Identity = Identity(256);
 /// Identity of [`PEER`].
@@ -42,18 +45,28 @@ pub(crate) struct Ran {
 pub(crate) struct Bench {
     pub(crate) datapath: Datapath,
     events: Events,
+    ipv6: Address,
 }
 
 impl Bench {
     /// Both directions unenforced; [`POD`] and [`PEER`] known.
     pub(crate) fn load() -> Result<Self, Failed> {
         let (datapath, events) = Datapath::load()?;
-        let mut bench = Self { datapath, events };
+        let mut bench = Self { datapath, events, ipv6: Address::default() };
         bench.enforce(0, 0)?;
         bench.datapath.maps.set_capture(true)?;
-        bench.datapath.maps.put_ipcache(IpNet::from(std::net::IpAddr::V4(POD)), POD_IDENTITY)?;
-        bench.datapath.maps.put_ipcache(IpNet::from(std::net::IpAddr::V4(PEER)), PEER_IDENTITY)?;
+        bench.datapath.maps.put_ipcache(IpNet::from(IpAddr::V4(POD)), POD_IDENTITY)?;
+        bench.datapath.maps.put_ipcache(IpNet::from(IpAddr::V4(PEER)), PEER_IDENTITY)?;
         Ok(bench)
+    }
+
+    /// The programs know IPv6 too, and endpoint and peer have it.
+    pub(crate) fn add_ipv6(&mut self) -> Result<(), Failed> {
+        self.datapath.add_ipv6()?;
+        self.ipv6 = Address::from(IpAddr::V6(POD6));
+        self.enforce(0, 0)?;
+        self.datapath.maps.put_ipcache(IpNet::from(IpAddr::V6(POD6)), POD_IDENTITY)?;
+        Ok(self.datapath.maps.put_ipcache(IpNet::from(IpAddr::V6(PEER6)), PEER_IDENTITY)?)
     }
 
     /// Puts policies in force; 0 for none.
@@ -63,7 +76,7 @@ impl Bench {
             identity: POD_IDENTITY.0,
             policy: [ingress, egress],
             ipv4: Address::from(POD),
-            ipv6: Address::default(),
+            ipv6: self.ipv6,
         };
         Ok(self.datapath.maps.put_endpoint(INTERFACE, endpoint)?)
     }
