@@ -27,7 +27,7 @@ use egret_core::Protocol;
 use egret_core::flow::DnsAnswer;
 use socket2::{Domain, Socket, Type};
 
-use crate::tproxy::Listeners;
+use crate::tproxy::{Listeners, Pair};
 
 /// One query at the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ pub trait DnsPolicy: Send + Sync + 'static {
 /// The proxy's sockets, ready to run.
 #[derive(Debug)]
 pub struct DnsProxy {
-    udp: Socket,
-    tcp: Socket,
+    v4: Pair,
+    v6: Option<Pair>,
     port: u16,
     path: Path,
 }
@@ -85,15 +85,15 @@ enum Path {
 }
 
 impl DnsProxy {
-    /// Binds the proxy on 127.0.0.1 of the calling thread's network, where the datapath hands queries to it.
+    /// Binds the proxy on the loopback addresses of the calling thread's network, where the datapath hands queries to it.
     ///
     /// `mark_from_proxy` is the mark of the packets that it sends in its clients' names.
     ///
     /// # Errors
     /// Without CAP_NET_ADMIN, or when no port is free.
     pub fn bind(mark_from_proxy: u32) -> io::Result<Self> {
-        let Listeners { udp, tcp, port } = Listeners::bind()?;
-        Ok(Self { udp, tcp, port, path: Path::Transparent { mark: mark_from_proxy } })
+        let Listeners { v4, v6, port } = Listeners::bind()?;
+        Ok(Self { v4, v6, port, path: Path::Transparent { mark: mark_from_proxy } })
     }
 
     /// A proxy that clients ask at `address` and that asks `server` in its own name: without privileges, for
@@ -110,7 +110,7 @@ impl DnsProxy {
         };
         let (udp, tcp) = (bind(Type::DGRAM)?, bind(Type::STREAM)?);
         tcp.listen(1024)?;
-        Ok(Self { udp, tcp, port: address.port(), path: Path::Forwarding(server) })
+        Ok(Self { v4: Pair { udp, tcp }, v6: None, port: address.port(), path: Path::Forwarding(server) })
     }
 
     /// The port on which it waits, for UDP and TCP.

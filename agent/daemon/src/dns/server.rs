@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::message::{self, InvalidQuery};
 use super::upstream::{self, Asked};
 use super::{DnsPolicy, DnsProxy, Path, Query};
-use crate::tproxy::{self, Datagram};
+use crate::tproxy::{self, Datagram, Pair};
 
 /// Queries that may wait for servers at the same time; those beyond get SERVFAIL.
 const IN_FLIGHT: usize = 1024;
@@ -41,9 +41,24 @@ struct Shared {
 
 /// Serves until a socket of the proxy's own fails.
 pub(super) async fn run(proxy: DnsProxy, policy: Arc<dyn DnsPolicy>) -> io::Result<Infallible> {
-    let udp = UdpSocket::from_std(proxy.udp.into())?;
-    let tcp = TcpListener::from_std(proxy.tcp.into())?;
-    let shared = Arc::new(Shared { path: proxy.path, policy, in_flight: Semaphore::new(IN_FLIGHT) });
+    let DnsProxy { v4, v6, port: _, path } = proxy;
+    let shared = Arc::new(Shared { path, policy, in_flight: Semaphore::new(IN_FLIGHT) });
+    let other = async {
+        match v6 {
+            Some(pair) => run_pair(pair, Arc::clone(&shared)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = run_pair(v4, Arc::clone(&shared)) => ended,
+        ended = other => ended,
+    }
+}
+
+/// Serves on the sockets of one family.
+async fn run_pair(Pair { udp, tcp }: Pair, shared: Arc<Shared>) -> io::Result<Infallible> {
+    let udp = UdpSocket::from_std(udp.into())?;
+    let tcp = TcpListener::from_std(tcp.into())?;
     tokio::select! {
         ended = run_udp(udp, Arc::clone(&shared)) => ended,
         ended = run_tcp(tcp, shared) => ended,
