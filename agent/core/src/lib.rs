@@ -35,6 +35,7 @@ extern crate alloc;
 pub mod author;
 pub mod change;
 pub mod compile;
+pub mod destination;
 pub mod diff;
 pub mod flow;
 pub mod fqdn;

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::compile::Changed;
-use crate::probe::{JudgedAs, Judgement, Observation, Outcome, Peer, Port, Probe, Record, Request};
+use crate::probe::{JudgedAs, Judgement, Observation, Outcome, Peer, Port, Probe, Request};
 use crate::state::DatapathState;
 use crate::world::Application;
 use crate::{Desired, ObjectName, Protocol};
@@ -126,7 +126,7 @@ impl Model {
         };
         match &probe.request {
             Request::Dns { name, record } => {
-                let lookup = self.resolve(&client, name, *record);
+                let lookup = self.resolve(&client, name, &[*record]);
                 let client = lookup.outcome.clone().err().unwrap_or(Outcome::Ok);
                 lookup.observation(client)
             }
@@ -186,13 +186,13 @@ impl Model {
     ) -> Observation {
         let (address, addresses) = match to {
             Peer::Name(name) => {
-                let lookup = self.resolve(client, name, Record::A);
+                let lookup = self.resolve(client, name, client.records());
                 match &lookup.outcome {
                     Err(outcome) => {
                         let outcome = outcome.clone();
                         return lookup.observation(outcome);
                     }
-                    Ok(addresses) => (addresses.first().copied(), addresses.clone()),
+                    Ok(addresses) => (client.first_of(addresses), addresses.clone()),
                 }
             }
             Peer::Pod(_) | Peer::Service(_) | Peer::Node(_) | Peer::Address(_) => {

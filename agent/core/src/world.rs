@@ -151,6 +151,12 @@ pub struct Host {
 }
 
 impl Service {
+    /// Whether an address of this family can stand behind it.
+    fn has_family_of(&self, address: IpAddr) -> bool {
+        let mut clusters = self.cluster_ips.iter();
+        self.cluster_ips.is_empty() || clusters.any(|own| own.is_ipv4() == address.is_ipv4())
+    }
+
     /// Whether a pod of its namespace stands behind it.
     #[must_use]
     pub fn selects(&self, pod: &Pod) -> bool {
@@ -173,7 +179,8 @@ impl World {
         self.nodes.iter().find(|(_, node)| node.addresses.contains(&address))
     }
 
-    /// Backends of one service port as addresses and ports, ordered by pod name.
+    /// Backends of one service port as addresses and ports, ordered by pod name, of each pod all addresses of the
+    /// service's families: those of its cluster addresses, or all when it is headless.
     ///
     /// A pod without the named target port is left out, as an endpoint controller leaves it out; so is one that is
     /// not ready where that is known.
@@ -185,6 +192,11 @@ impl World {
         }
         in_namespace(&self.pods, &name.namespace)
             .filter(|(_, pod)| service.selects(pod))
+            .filter(|(_, pod)| {
+                let is_ready =
+                    |ready: &BTreeSet<IpAddr>| pod.addresses.first().is_some_and(|at| ready.contains(at));
+                service.ready.as_ref().is_none_or(is_ready)
+            })
             .filter_map(|(_, pod)| {
                 let number = match &port.target {
                     TargetPort::Number(number) => *number,
@@ -197,9 +209,10 @@ impl World {
                             .port
                     }
                 };
-                Some((*pod.addresses.first()?, number))
+                Some((pod, number))
             })
-            .filter(|(address, _)| service.ready.as_ref().is_none_or(|ready| ready.contains(address)))
+            .flat_map(|(pod, number)| pod.addresses.iter().map(move |address| (*address, number)))
+            .filter(|(address, _)| service.has_family_of(*address))
             .collect()
     }
 }
@@ -236,6 +249,31 @@ mod tests {
         for (ready, backends) in [(None, 2), (ready(&[]), 0), (ready(&[2]), 1), (ready(&[1, 2]), 2)] {
             let service = Service { selector: Some(labels.clone()), ready, ..Service::default() };
             assert_eq!(world.backends(&ObjectName::new("x", "web"), &service, &port).len(), backends);
+        }
+    }
+
+    #[test]
+    fn behind_a_service_stand_addresses_of_its_own_families() {
+        let labels: Labels = [("app".into(), "web".into())].into();
+        let addresses: Vec<IpAddr> =
+            Vec::from([[10, 0, 0, 1].into(), [0x3fff, 0x10, 0, 1, 0, 0, 0, 0x10].into()]);
+        let pod = Pod { labels: labels.clone(), addresses: addresses.clone(), ..Pod::default() };
+        let world = World { pods: [(ObjectName::new("x", "a").into(), pod)].into(), ..World::default() };
+        let port =
+            ServicePort { name: None, port: 80, protocol: Protocol::Tcp, target: TargetPort::Number(8080) };
+        let v4: IpAddr = [10, 96, 0, 1].into();
+        let v6: IpAddr = [0x3fff, 0x10, 0x96, 0, 0, 0, 0, 1].into();
+        let cases: [(&[IpAddr], &[IpAddr]); 4] =
+            [(&[], &addresses), (&[v4], &addresses[..1]), (&[v6], &addresses[1..]), (&[v4, v6], &addresses)];
+        for (cluster_ips, expected) in cases {
+            let service = Service {
+                selector: Some(labels.clone()),
+                cluster_ips: cluster_ips.to_vec(),
+                ..Service::default()
+            };
+            let backends = world.backends(&ObjectName::new("x", "web"), &service, &port);
+            let expected: Vec<_> = expected.iter().map(|address| (*address, 8080)).collect();
+            assert_eq!(backends, expected, "{cluster_ips:?}");
         }
     }
 }

@@ -12,8 +12,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use egret_core::Protocol;
 use egret_core::probe::{Http, Outcome, Record};
+use egret_core::{Protocol, destination};
 use serde::{Deserialize, Serialize};
 
 pub use self::kept::{Kept, keep};
@@ -159,7 +159,7 @@ pub struct Report {
 /// the packets of the current attempt were dropped; the outcome is then the one that waiting would have had. An
 /// answer that is there at the same moment wins.
 ///
-/// A name with several addresses is tried at the first one only, so that a probe has one connection to judge.
+/// A name with several addresses is tried at one only, the first by [`destination::first`], so that a probe has one connection to judge.
 ///
 /// # Errors
 /// The client could not run. What the network or the peer did is an outcome.
@@ -229,7 +229,9 @@ async fn find(client: &Client<'_>, to: &Target, log: &mut Log<'_>) -> Result<IpA
             // As getaddrinfo(3) with AI_ADDRCONFIG: no IPv6 address, no question for one.
             let ipv6 = client.addresses.iter().any(IpAddr::is_ipv6);
             let records: &[Record] = if ipv6 { &[Record::A, Record::Aaaa] } else { &[Record::A] };
-            resolver::lookup(client, name, records, log).await?
+            resolver::lookup(client, name, records, log).await?;
+            let found = destination::first(&log.addresses, &client.addresses);
+            found.ok_or(Stop::Saw(Outcome::NxDomain))?
         }
     };
     log.stage = Stage::Talk;

@@ -48,14 +48,14 @@ impl Server {
 /// A port cannot be served, or its application or protocol is not simulated yet. Nothing runs then.
 pub fn serve(
     network: &dyn Network,
-    at: &[(IpAddr, Serve)],
+    served: &[(IpAddr, Serve)],
     identity: &str,
     zones: &Zones,
 ) -> Result<Server, ProbeError> {
     let page = http::Page::new(identity)?;
     let mut server = Server::default();
     let mut taken = BTreeSet::new();
-    for (address, serve) in at {
+    for (address, serve) in served {
         let at = SocketAddr::new(*address, serve.port);
         // A port with several names is served once.
         if !taken.insert((at, serve.protocol)) {
@@ -69,7 +69,10 @@ pub fn serve(
                 server.tasks.spawn(datagram::run(udp(network, at)?, identity.as_bytes().into()));
             }
             (Application::ClusterDns, Protocol::Tcp | Protocol::Udp) => {
-                let local = SocketAddr::new(*address, 0);
+                // Whichever address it is asked at: it asks from one that gets there, if it has one.
+                let mut own = served.iter().map(|(address, _)| *address);
+                let gets_there = own.find(|address| address.is_ipv4() == zones.authority.is_ipv4());
+                let local = SocketAddr::new(gets_there.unwrap_or(*address), 0);
                 let upstream = udp(network, local)?;
                 report_icmp_errors(&upstream, local).map_err(|source| ProbeError::Socket {
                     action: "receive on",

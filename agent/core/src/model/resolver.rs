@@ -58,10 +58,11 @@ enum Answer {
 impl Model {
     /// Resolves a name as glibc does for the client.
     ///
-    /// 1. Each candidate of the search list is one query; "no such name" leads to the next.
+    /// 1. Each candidate of the search list is one query for each record type; "no such name" leads to the next. The
+    ///    addresses of all types count.
     /// 2. A refusal or a server's failure ends the list, and the name is tried as it is.
     /// 3. Silence ends it all; otherwise the last answer counts.
-    pub(super) fn resolve(&mut self, client: &Client, name: &str, record: Record) -> Lookup {
+    pub(super) fn resolve(&mut self, client: &Client, name: &str, records: &[Record]) -> Lookup {
         let as_is = normalise(name);
         let mut candidates = Vec::new();
         let is_rooted = name.ends_with('.');
@@ -79,16 +80,29 @@ impl Model {
             if ended && candidate != as_is {
                 continue;
             }
-            let (answer, journey) = self.query(client, &candidate, record);
-            lookup.egress = journey.egress;
-            lookup.ingress = journey.ingress;
-            lookup.outcome = match answer {
-                Answer::Addresses { addresses, .. } => Ok(addresses),
-                Answer::NoSuchName => Err(Outcome::NxDomain),
-                Answer::Refused => Err(Outcome::DnsRefused),
-                Answer::ServFail => Err(Outcome::ServFail),
-                Answer::Silence => Err(Outcome::DnsTimeout),
-            };
+            let mut found = Vec::new();
+            lookup.outcome = Err(Outcome::NxDomain);
+            for record in records {
+                let (answer, journey) = self.query(client, &candidate, *record);
+                lookup.egress = journey.egress;
+                lookup.ingress = journey.ingress;
+                lookup.outcome = Err(match answer {
+                    Answer::Addresses { addresses, .. } => {
+                        found.extend(addresses);
+                        continue;
+                    }
+                    Answer::NoSuchName => Outcome::NxDomain,
+                    Answer::Refused => Outcome::DnsRefused,
+                    Answer::ServFail => Outcome::ServFail,
+                    Answer::Silence => Outcome::DnsTimeout,
+                });
+                if lookup.outcome != Err(Outcome::NxDomain) {
+                    break;
+                }
+            }
+            if lookup.outcome != Err(Outcome::DnsTimeout) && !found.is_empty() {
+                lookup.outcome = Ok(found);
+            }
             match lookup.outcome {
                 Ok(_) | Err(Outcome::DnsTimeout) => return lookup,
                 Err(Outcome::NxDomain) => {}

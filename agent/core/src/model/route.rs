@@ -9,7 +9,8 @@ use egret_shared::{Direction, Proxy, Verdict};
 
 use super::Model;
 use super::node::Packet;
-use crate::probe::{JudgedAs, Judgement, Source};
+use crate::destination;
+use crate::probe::{JudgedAs, Judgement, Record, Source};
 use crate::state::EndpointState;
 use crate::world::{Application, DNS_AUTHORITY};
 use crate::{ObjectName, Protocol, World};
@@ -48,6 +49,17 @@ impl Client {
     /// The address from which it reaches a server: the first of the server's family.
     pub(super) fn address(&self, server: IpAddr) -> Option<IpAddr> {
         self.addresses.iter().copied().find(|address| address.is_ipv4() == server.is_ipv4())
+    }
+
+    /// What its resolver asks for to find a name's address: IPv6 ones only where it has one itself (getaddrinfo(3)
+    /// with `AI_ADDRCONFIG`).
+    pub(super) fn records(&self) -> &'static [Record] {
+        if self.addresses.iter().any(IpAddr::is_ipv6) { &[Record::A, Record::Aaaa] } else { &[Record::A] }
+    }
+
+    /// The one of a name's addresses that it tries.
+    pub(super) fn first_of(&self, addresses: &[IpAddr]) -> Option<IpAddr> {
+        destination::first(addresses, &self.addresses)
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::{Client, Log, Stop, Target, judge_peer};
 use crate::ProbeError;
-use crate::network::bind;
+use crate::network::{bind, report_icmp_errors};
 use crate::server::PEER_HEADER;
 
 /// Who answers in HTTP without giving an identity.
@@ -61,6 +61,10 @@ pub(super) async fn connect(
     let local = client.source(remote.ip())?;
     let failed = |source| ProbeError::Socket { action: "bind a TCP socket to", address: local, source };
     let socket = bind(client.network, Type::STREAM, None, local).map_err(failed)?;
+    if local.is_ipv6() {
+        // Over IPv4 a socket that connects hears of it anyway; over IPv6, without this, not before its second SYN.
+        report_icmp_errors(&socket, local).map_err(failed)?;
+    }
     let socket = TcpSocket::from_std_stream(socket.into());
     log.start(Protocol::Tcp, socket.local_addr().map_err(failed)?, remote);
     socket.connect(remote).await.map_err(|error| Stop::from_io("connect to", remote, error))

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use domain::base::iana::Rcode;
 use egret_core::Protocol;
@@ -68,7 +68,7 @@ struct Candidates {
     as_written: usize,
 }
 
-/// Looks a name up; the answer's addresses go to the log, the first one is returned.
+/// Looks a name up; the answer's addresses go to the log, where there is one at least in the end.
 ///
 /// 1. The candidates are asked in order. Addresses end the search; NXDOMAIN and answers without address go on.
 /// 2. REFUSED, SERVFAIL and other errors end the search list: only the name as written is asked after them.
@@ -79,7 +79,7 @@ pub(super) async fn lookup(
     name: &str,
     records: &[Record],
     log: &mut Log<'_>,
-) -> Result<IpAddr, Stop> {
+) -> Result<(), Stop> {
     let Some(resolver) = &client.resolver else {
         return Err(ProbeError::NoResolver { name: name.to_owned() }.into());
     };
@@ -91,8 +91,8 @@ pub(super) async fn lookup(
             continue;
         }
         let rcode = ask_all(client, resolver, candidate, records, log).await?;
-        if let Some(first) = log.addresses.first() {
-            return Ok(*first);
+        if !log.addresses.is_empty() {
+            return Ok(());
         }
         outcome = match rcode {
             Rcode::NOERROR | Rcode::NXDOMAIN => Outcome::NxDomain,
