@@ -192,10 +192,16 @@ fn github_gets_annotations_and_a_summary() {
 
 #[test]
 fn a_missing_capability_is_skipped_and_fails_where_it_is_required() {
-    let folder = folder(|case| format!("requires: [ipv6]\n{case}"));
-    let skipped = egret(folder.path(), &["test", "--subject", "model"]);
+    // The model can do all that a case can require.
+    if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "continuous integration runs this test as root");
+        eprintln!("skipped: a subject that lacks something needs root");
+        return;
+    }
+    let folder = folder(|case| format!("requires: [sctp]\n{case}"));
+    let skipped = egret(folder.path(), &["test", "--subject", "lab"]);
     insta::assert_snapshot!(shown(&skipped));
-    let required = egret(folder.path(), &["test", "--subject", "model", "--require", "ipv6"]);
+    let required = egret(folder.path(), &["test", "--subject", "lab", "--require", "sctp"]);
     assert_eq!(required.status.code(), Some(1));
 }
 

@@ -1,14 +1,14 @@
 //! Links, addresses, routes and neighbours through rtnetlink, several requests in one message.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
     NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
@@ -49,6 +49,9 @@ pub struct VethEnd<'a> {
     pub index: u32,
     /// Hardware address.
     pub mac: Mac,
+    /// It asks for no neighbour, hears no groups, and tells nobody that it hears any: all its neighbours are written
+    /// down.
+    pub quiet: bool,
 }
 
 /// Where a route leads.
@@ -92,8 +95,8 @@ impl Batch {
         let mut peer = end(far);
         peer.attributes.push(LinkAttribute::NetNsFd(other.as_raw_fd()));
         let mut link = end(near);
-        link.header.flags = LinkFlags::Up;
-        link.header.change_mask = LinkFlags::Up;
+        link.header.flags |= LinkFlags::Up;
+        link.header.change_mask |= LinkFlags::Up;
         link.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
@@ -125,12 +128,13 @@ impl Batch {
         self.push(RouteNetlinkMessage::DelLink(link), 0, format!("delete interface {index}"))
     }
 
-    /// An address with its whole length as prefix: no route comes with it.
+    /// An address with its whole length as prefix: no route comes with it. Nobody is asked whether it is taken.
     pub fn address(&mut self, index: u32, address: IpAddr) -> &mut Self {
         let mut message = AddressMessage::default();
         message.header.family = family(address);
         message.header.prefix_len = bits(address);
         message.header.index = index;
+        message.header.flags = AddressHeaderFlags::Nodad;
         message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
         self.create(RouteNetlinkMessage::NewAddress(message), format!("add the address {address}"))
     }
@@ -182,22 +186,17 @@ impl Batch {
         self.push(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE, what)
     }
 
-    /// Packets with this mark are looked up in `table`, in which every address is the namespace's own; nothing to
-    /// do when they are already.
-    pub fn deliver_marked(&mut self, mark: u32, mask: u32, table: u8) -> &mut Self {
+    /// Packets of the family of `any`, its unspecified address, with this mark are looked up in `table`, in which
+    /// every address is the namespace's own; nothing to do when they are already.
+    pub fn deliver_marked(&mut self, any: IpAddr, (mark, mask): (u32, u32), table: u8) -> &mut Self {
         let mut rule = RuleMessage::default();
-        rule.header = RuleHeader {
-            family: AddressFamily::Inet,
-            action: RuleAction::ToTable,
-            table,
-            ..RuleHeader::default()
-        };
+        rule.header =
+            RuleHeader { family: family(any), action: RuleAction::ToTable, table, ..RuleHeader::default() };
         rule.attributes =
             vec![RuleAttribute::FwMark(mark), RuleAttribute::FwMask(mask), RuleAttribute::Priority(9)];
         self.create(RouteNetlinkMessage::NewRule(rule), "add the rule for proxied packets".into());
         self.unless(io::ErrorKind::AlreadyExists);
-        let everything = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        let mut local = route(everything, Hop::Link(LOOPBACK), None);
+        let mut local = route((any, 0), Hop::Link(LOOPBACK), None);
         local.header.table = table;
         local.header.kind = RouteType::Local;
         local.header.scope = RouteScope::Host;
@@ -330,6 +329,10 @@ fn end(end: &VethEnd<'_>) -> LinkMessage {
     message.header.index = end.index;
     message.attributes =
         vec![LinkAttribute::IfName(end.name.to_owned()), LinkAttribute::Address(end.mac.to_vec())];
+    if end.quiet {
+        message.header.flags = LinkFlags::Noarp;
+        message.header.change_mask = LinkFlags::Noarp | LinkFlags::Multicast;
+    }
     message
 }
 

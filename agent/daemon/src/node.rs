@@ -12,7 +12,7 @@ pub mod place;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use egret_core::flow::Flow;
@@ -110,7 +110,7 @@ impl Node {
         let loaded = Datapath::load_after(connections.as_ref())?;
         let agent = Agent::start(&netns, loaded, clock::wall_offset())?;
         Batch::new()
-            .deliver_marked(MARK_TO_PROXY, MARK_MASK, PROXY_TABLE)
+            .deliver_marked(Ipv4Addr::UNSPECIFIED.into(), (MARK_TO_PROXY, MARK_MASK), PROXY_TABLE)
             .send(&netns)
             .map_err(AgentError::system("route proxied packets"))?;
         Ok(Self {

@@ -21,6 +21,7 @@ mod tests;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,7 +78,8 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
     let mut problems = Problems::default();
     let mut parts = Parts::default();
     parts.gather(source, &file.world, files, &mut problems);
-    let world = Worldly::new(&parts, &mut problems);
+    let ipv6 = file.requires.iter().any(|word| matches!(word, CapabilityWord::Ipv6));
+    let world = Worldly::new(&parts, ipv6, &mut problems);
     let initial = world.world.clone();
     if file.title.value.trim().is_empty() {
         problems.add(Diagnostic::error("the title is empty").at(file.title.at.in_source(source)));
@@ -273,6 +275,10 @@ fn requires(file: &CaseFile, steps: &[Step]) -> BTreeSet<Capability> {
     }
     if steps.iter().any(|step| step.desired.world.nodes.len() > 1) {
         words.insert(Capability::Nodes);
+    }
+    let mut nodes = steps.iter().flat_map(|step| step.desired.world.nodes.values());
+    if nodes.any(|node| node.addresses.iter().any(IpAddr::is_ipv6)) {
+        words.insert(Capability::Ipv6);
     }
     words.extend(steps.iter().flat_map(|step| &step.events).map(|event| match event {
         StepEvent::Clock(_) => Capability::Clock,

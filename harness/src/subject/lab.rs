@@ -51,12 +51,13 @@ impl Lab {
     pub const NAME: &'static str = "lab";
 
     /// What the lab can do.
-    pub const CAPABILITIES: [Capability; 10] = [
+    pub const CAPABILITIES: [Capability; 11] = [
         Capability::Cilium,
         Capability::Clock,
         Capability::Faults,
         Capability::Fqdn,
         Capability::Icmp,
+        Capability::Ipv6,
         Capability::Keep,
         Capability::L7Dns,
         Capability::Nodes,

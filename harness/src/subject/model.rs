@@ -23,7 +23,7 @@ impl Model {
     pub const NAME: &'static str = "model";
 
     /// What the model can do.
-    pub const CAPABILITIES: [Capability; 13] = [
+    pub const CAPABILITIES: [Capability; 14] = [
         Capability::Cilium,
         Capability::Faults,
         Capability::Fqdn,
@@ -34,6 +34,7 @@ impl Model {
         Capability::Sni,
         Capability::Tiers,
         Capability::Icmp,
+        Capability::Ipv6,
         Capability::Services,
         Capability::Clock,
         Capability::Nodes,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use egret_core::probe::{Opening, Peer, Port, Probe, Request, Source};
 use egret_core::world::{DNS_AUTHORITY, Host, TargetPort, World};
-use egret_core::{ObjectName, Protocol};
+use egret_core::{ObjectName, Protocol, destination};
 use egret_probe::{Exchange, Resolver, Target};
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub(super) fn question(probe: &Probe, world: &World) -> Result<Question, NotTher
     let (addresses, resolver) = match &probe.from {
         Source::Pod(name) => {
             let pod = world.pods.get(name).ok_or_else(|| missing("pod", name))?;
-            (pod.addresses.clone(), resolver_of(world, &name.namespace))
+            (pod.addresses.clone(), resolver_of(world, name))
         }
         Source::Node(name) => {
             let node = world.nodes.get(name).ok_or_else(|| missing("node", name))?;
@@ -41,7 +41,8 @@ pub(super) fn question(probe: &Probe, world: &World) -> Result<Question, NotTher
         }
         Source::Address(address) => (vec![*address], outside()),
     };
-    Ok(Question { from: probe.from.clone(), addresses, resolver, exchange: exchange(&probe.request, world)? })
+    let exchange = exchange(&probe.request, &addresses, world)?;
+    Ok(Question { from: probe.from.clone(), addresses, resolver, exchange })
 }
 
 /// The pod whose endpoint judges what the client sends: the client's own, if it has one.
@@ -52,11 +53,15 @@ pub(super) fn endpoint<'a>(from: &'a Source, world: &World) -> Option<&'a Object
     }
 }
 
-/// The resolver of the pods of a namespace: the cluster's DNS service, if there is one.
-pub(super) fn resolver_of(world: &World, namespace: &str) -> Option<Resolver> {
+/// The resolver of a pod: the cluster's DNS service, if there is one, at its first address of a family that the pod
+/// has.
+pub(super) fn resolver_of(world: &World, pod: &ObjectName) -> Option<Resolver> {
     let service = world.services.get(&ObjectName::new("kube-system", "kube-dns"))?;
+    let namespace = &pod.namespace;
+    let own = world.pods.get(pod).map(|pod| pod.addresses.as_slice()).unwrap_or_default();
+    let server = address(&service.cluster_ips, own)?;
     Some(Resolver {
-        server: SocketAddr::new(*service.cluster_ips.first()?, 53),
+        server: SocketAddr::new(server, 53),
         search: vec![
             format!("{namespace}.svc.cluster.local"),
             "svc.cluster.local".into(),
@@ -66,28 +71,28 @@ pub(super) fn resolver_of(world: &World, namespace: &str) -> Option<Resolver> {
     })
 }
 
-fn exchange(request: &Request, world: &World) -> Result<Exchange, NotThere> {
+fn exchange(request: &Request, own: &[IpAddr], world: &World) -> Result<Exchange, NotThere> {
     Ok(match request {
         Request::Dns { name, record } => Exchange::Dns { name: name.clone(), record: *record },
-        Request::Ping { to } => Exchange::Ping { to: target(to, world)? },
+        Request::Ping { to } => Exchange::Ping { to: target(to, own, world)? },
         Request::Keep { connection, open } => {
             let open = open.as_ref().map(|Opening { to, port }| {
                 let port = number(to, port, Protocol::Tcp, world)?;
-                let at = SocketAddr::new(address(to, world)?, port);
-                Ok::<_, NotThere>((at, identity(to, world)))
+                let at = SocketAddr::new(address_of(to, own, world)?, port);
+                Ok::<_, NotThere>((at, identity(to, own, world)))
             });
             Exchange::Keep { connection: connection.clone(), open: open.transpose()? }
         }
         Request::Forge { source, to, port, protocol } => Exchange::Forged {
             source: *source,
-            to: address(to, world)?,
+            to: address_of(to, &[*source], world)?,
             port: number(to, port, *protocol, world)?,
             protocol: *protocol,
         },
         Request::Connect { to, port, protocol, http } => {
-            let expect_peer = identity(to, world);
+            let expect_peer = identity(to, own, world);
             let port = number(to, port, *protocol, world)?;
-            let to = target(to, world)?;
+            let to = target(to, own, world)?;
             match protocol {
                 Protocol::Tcp => Exchange::Tcp { to, port, http: http.clone(), expect_peer },
                 Protocol::Udp => Exchange::Udp { to, port, expect_peer },
@@ -100,18 +105,25 @@ fn exchange(request: &Request, world: &World) -> Result<Exchange, NotThere> {
     })
 }
 
-fn target(peer: &Peer, world: &World) -> Result<Target, NotThere> {
+/// The first address of a family that the client has; the first one when there is none, so that the client finds out
+/// itself.
+fn address(addresses: &[IpAddr], own: &[IpAddr]) -> Option<IpAddr> {
+    let can = |address: &&IpAddr| own.iter().any(|own| own.is_ipv4() == address.is_ipv4());
+    addresses.iter().find(can).or_else(|| addresses.first()).copied()
+}
+
+fn target(peer: &Peer, own: &[IpAddr], world: &World) -> Result<Target, NotThere> {
     match peer {
         Peer::Name(name) => Ok(Target::Name(name.clone())),
         Peer::Pod(_) | Peer::Service(_) | Peer::Node(_) | Peer::Address(_) => {
-            address(peer, world).map(Target::Address)
+            address_of(peer, own, world).map(Target::Address)
         }
     }
 }
 
 /// The address of a peer that is not known by a name of DNS.
-fn address(peer: &Peer, world: &World) -> Result<IpAddr, NotThere> {
-    let first = |addresses: Option<&Vec<IpAddr>>| addresses.and_then(|list| list.first()).copied();
+fn address_of(peer: &Peer, own: &[IpAddr], world: &World) -> Result<IpAddr, NotThere> {
+    let first = |addresses: Option<&Vec<IpAddr>>| address(addresses?, own);
     let address = match peer {
         Peer::Name(_) => None,
         Peer::Address(address) => Some(*address),
@@ -123,7 +135,7 @@ fn address(peer: &Peer, world: &World) -> Result<IpAddr, NotThere> {
 }
 
 /// The identity that must answer; `None` where several may, or nobody known has the address.
-fn identity(peer: &Peer, world: &World) -> Option<String> {
+fn identity(peer: &Peer, own: &[IpAddr], world: &World) -> Option<String> {
     match peer {
         Peer::Pod(name) => world.pods.get(name).map(|_| name.to_string()),
         Peer::Address(address) => identity_at(world, *address),
@@ -135,7 +147,7 @@ fn identity(peer: &Peer, world: &World) -> Option<String> {
                 let zone = world.internet.names.get(&name)?;
                 match &zone.cname {
                     Some(target) => name.clone_from(target),
-                    None => return identity_at(world, *zone.addresses.first()?),
+                    None => return identity_at(world, destination::first(&zone.addresses, own)?),
                 }
             }
             None

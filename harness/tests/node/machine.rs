@@ -52,7 +52,7 @@ impl Machine {
     /// A node whose agent is not started yet.
     pub(crate) fn new(policies: &[Value]) -> Result<Self, Failed> {
         let (netns, outside) = (Netns::new()?, Netns::new()?);
-        let end = |name, index| VethEnd { name, index, mac: [2, 0, 0, 0, 0, index as u8] };
+        let end = |name, index| VethEnd { name, index, mac: [2, 0, 0, 0, 0, index as u8], quiet: false };
         netns.enter(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?;
         Batch::new()
             .up(LOOPBACK)

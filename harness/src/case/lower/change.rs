@@ -6,7 +6,6 @@ use std::time::Duration;
 use egret_core::{Labels, ObjectName};
 
 use super::State;
-use super::internet;
 use super::parts::{Given, Parts};
 use super::piece::Piece;
 use super::problems::Problems;
@@ -41,7 +40,7 @@ pub(super) fn make(
                 let key = name.value.trim_end_matches('.').to_lowercase();
                 (key, Given::new(source, name.at, records.clone()))
             });
-            internet::replace(&mut state.world.world.internet, &parts.collect(), problems);
+            state.world.replace_records(&parts.collect(), problems);
         }
         ChangeFile::Clock(duration) => {
             let at = duration.at.in_source(source);

@@ -8,7 +8,7 @@ use egret_core::world::{Internet, Serve, Zone};
 use super::parts::Given;
 use super::problems::Problems;
 use super::serve;
-use super::world::{check_outside, parse_address};
+use super::world::{check_family, check_outside, parse_address};
 use crate::case::schema::{AnswersWord, InternetFile};
 use crate::diagnostic::Diagnostic;
 
@@ -19,13 +19,14 @@ const DEFAULT_TTL: u32 = 60;
 pub(super) fn add(
     internet: &mut Internet,
     parts: &BTreeMap<String, Given<InternetFile>>,
+    ipv6: bool,
     problems: &mut Problems,
 ) {
     for (key, part) in parts {
         if let Ok(address) = key.parse::<IpAddr>() {
-            add_host(internet, address, part, problems);
+            add_host(internet, address, part, ipv6, problems);
         } else {
-            add_name(internet, key, part, problems);
+            add_name(internet, key, part, ipv6, problems);
         }
     }
     // A host that nobody gives a port answers as a pod would.
@@ -38,6 +39,7 @@ pub(super) fn add(
 pub(super) fn replace(
     internet: &mut Internet,
     parts: &BTreeMap<String, Given<InternetFile>>,
+    ipv6: bool,
     problems: &mut Problems,
 ) {
     let names: Vec<_> = internet.names.keys().cloned().collect();
@@ -51,26 +53,38 @@ pub(super) fn replace(
             );
         }
     }
-    add(internet, parts, problems);
+    add(internet, parts, ipv6, problems);
 }
 
-fn add_host(internet: &mut Internet, address: IpAddr, part: &Given<InternetFile>, problems: &mut Problems) {
+fn add_host(
+    internet: &mut Internet,
+    address: IpAddr,
+    part: &Given<InternetFile>,
+    ipv6: bool,
+    problems: &mut Problems,
+) {
     let file = &part.file;
     refuse(part, problems);
-    if !file.a.is_empty() || file.cname.is_some() || file.ttl.is_some() {
+    if !file.a.is_empty() || !file.aaaa.is_empty() || file.cname.is_some() || file.ttl.is_some() {
         problems.add(
             Diagnostic::error(format!("`{address}` is a host, and records belong to names"))
                 .at(part.location()),
         );
     }
-    if address.is_ipv6() {
-        problems.not_simulated("IPv6", part.location());
-    } else if check_outside(part.location(), address, problems) {
+    if check_family(address, ipv6, part.location(), problems)
+        && check_outside(part.location(), address, problems)
+    {
         serve_at(internet, address, part, problems);
     }
 }
 
-fn add_name(internet: &mut Internet, name: &str, part: &Given<InternetFile>, problems: &mut Problems) {
+fn add_name(
+    internet: &mut Internet,
+    name: &str,
+    part: &Given<InternetFile>,
+    ipv6: bool,
+    problems: &mut Problems,
+) {
     let file = &part.file;
     refuse(part, problems);
     let is_name = name.split('.').all(|label| {
@@ -83,11 +97,11 @@ fn add_name(internet: &mut Internet, name: &str, part: &Given<InternetFile>, pro
     if internet.names.contains_key(name) {
         problems.add(Diagnostic::error(format!("`{name}` is already there")).at(part.location()));
     }
-    match (&file.cname, file.a.is_empty()) {
+    match (&file.cname, file.a.is_empty() && file.aaaa.is_empty()) {
         (None, true) => problems.add(
             Diagnostic::error(format!("the name `{name}` has no record"))
                 .at(part.location())
-                .help("give it addresses with `a`, or another name with `cname`"),
+                .help("give it addresses with `a` or `aaaa`, or another name with `cname`"),
         ),
         (Some(cname), false) => problems.add(
             Diagnostic::error(format!("the name `{name}` has a canonical name and addresses"))
@@ -101,9 +115,19 @@ fn add_name(internet: &mut Internet, name: &str, part: &Given<InternetFile>, pro
         (Some(_), true) | (None, false) => {}
     }
     let mut addresses = Vec::new();
-    for written in &file.a {
+    let written = file.a.iter().map(|written| ("a", written));
+    for (record, written) in written.chain(file.aaaa.iter().map(|written| ("aaaa", written))) {
         let Some(address) = parse_address(part, written, problems) else { continue };
-        if check_outside(part.place(written), address, problems) {
+        if address.is_ipv4() != (record == "a") {
+            let (family, other) = if record == "a" { ("IPv4", "aaaa") } else { ("IPv6", "a") };
+            problems.add(
+                Diagnostic::error(format!("`{address}` is not an {family} address"))
+                    .at(part.place(written))
+                    .help(format!("it belongs to `{other}`")),
+            );
+        } else if check_family(address, ipv6, part.place(written), problems)
+            && check_outside(part.place(written), address, problems)
+        {
             addresses.push(address);
             serve_at(internet, address, part, problems);
             internet.hosts.entry(address).or_default().names.insert(name.to_owned());
@@ -133,11 +157,8 @@ fn serve_at(internet: &mut Internet, address: IpAddr, part: &Given<InternetFile>
 
 /// What the language has for DNS and no subject does yet.
 fn refuse(part: &Given<InternetFile>, problems: &mut Problems) {
-    let InternetFile { a: _, aaaa, cname: _, ttl: _, answers, rcode, delay, truncate, serves: _ } =
+    let InternetFile { a: _, aaaa: _, cname: _, ttl: _, answers, rcode, delay, truncate, serves: _ } =
         &part.file;
-    if let Some(first) = aaaa.first() {
-        problems.not_simulated("IPv6", part.place(first));
-    }
     if let Some(answers) = answers.as_ref().filter(|answers| answers.value != AnswersWord::Fixed) {
         problems.not_simulated("another order of answers than `fixed`", part.place(answers));
     }

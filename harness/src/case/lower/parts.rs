@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use egret_core::ObjectName;
@@ -97,6 +98,21 @@ impl Parts {
             let key = name.value.trim_end_matches('.').to_lowercase();
             insert(&mut self.internet, key, Given::new(source, name.at, records.clone()), problems);
         }
+    }
+
+    /// Whether anything in it has an IPv6 address.
+    pub(super) fn has_ipv6(&self) -> bool {
+        let is_v6 = |text: &Located<String>| text.value.parse::<Ipv6Addr>().is_ok();
+        self.nodes.values().any(|node| node.file.ip.iter().any(is_v6))
+            || self.pods.values().any(|pod| pod.file.ip.iter().chain(&pod.file.ips).any(is_v6))
+            || self
+                .services
+                .values()
+                .any(|service| service.file.cluster_ip.iter().chain(&service.file.endpoints).any(is_v6))
+            || self
+                .internet
+                .iter()
+                .any(|(name, part)| name.parse::<Ipv6Addr>().is_ok() || !part.file.aaaa.is_empty())
     }
 
     pub(super) fn node(&mut self, name: String, node: Given<NodeFile>, problems: &mut Problems) {

@@ -1,5 +1,7 @@
 //! A part of a text in a file, which knows where it stands.
 
+use std::net::IpAddr;
+
 use crate::source::Location;
 
 /// A part of a text.
@@ -54,11 +56,20 @@ impl<'a> Piece<'a> {
         Some((before, rest.split_at(separator.len()).1))
     }
 
-    /// What stands before and behind the last `separator`.
-    pub(super) fn rsplit_once(&self, separator: &str) -> Option<(Self, Self)> {
-        let offset = self.text().rfind(separator)?;
-        let (before, rest) = self.split_at(offset);
-        Some((before, rest.split_at(separator.len()).1))
+    /// `name` and `port` of `name:port`; the colons inside of brackets are an address's.
+    pub(super) fn split_port(&self) -> Option<(Self, Self)> {
+        let text = self.text();
+        let behind = if text.starts_with('[') { text.find(']')? } else { 0 };
+        let (name, port) = self.split_at(behind + text[behind..].rfind(':')?);
+        Some((name, port.split_at(1).1))
+    }
+
+    /// The address that this is, with or without the brackets that IPv6 has before a port.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self.text().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(inside) => inside.parse().ok().map(IpAddr::V6),
+            None => self.text().parse().ok(),
+        }
     }
 
     /// The parts between commas, without blanks. A comma inside a URL belongs to it unless a blank follows.
@@ -92,5 +103,51 @@ impl<'a> Piece<'a> {
             rest = behind.trim();
         }
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Source;
+
+    fn with<T>(text: &str, take: impl FnOnce(&Piece<'_>) -> T) -> T {
+        let source = Source::new("case.yaml", text);
+        let at = Location { source, line: 1, column: 1, span: 0..text.len() };
+        take(&Piece::whole(text, &at))
+    }
+
+    #[test]
+    fn the_last_colon_outside_of_brackets_stands_before_the_port() {
+        let cases = [
+            ("x/a:80", Some(("x/a", "80"))),
+            ("203.0.113.7:443", Some(("203.0.113.7", "443"))),
+            ("[2001:db8::7]:443", Some(("[2001:db8::7]", "443"))),
+            ("[2001:db8::7]:53/UDP", Some(("[2001:db8::7]", "53/UDP"))),
+            ("[2001:db8::7]", None),
+            ("[2001:db8::7", None),
+            ("x/a", None),
+        ];
+        for (text, expected) in cases {
+            let found = with(text, |piece| {
+                piece.split_port().map(|(name, port)| (name.text().to_owned(), port.text().to_owned()))
+            });
+            assert_eq!(found, expected.map(|(name, port)| (name.to_owned(), port.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn brackets_are_for_ipv6_alone() {
+        let cases = [
+            ("203.0.113.7", true),
+            ("2001:db8::7", true),
+            ("[2001:db8::7]", true),
+            ("[203.0.113.7]", false),
+            ("[2001:db8::7", false),
+            ("x/a", false),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(with(text, |piece| piece.address().is_some()), expected, "{text}");
+        }
     }
 }

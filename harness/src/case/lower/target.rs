@@ -1,6 +1,6 @@
 //! `from -> to` as probes: pods, services, nodes, addresses, URLs, DNS queries.
 
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 
 use egret_core::probe::{Http, Peer, Port, Probe, Record, Request, Source};
 use egret_core::world::World;
@@ -163,7 +163,7 @@ pub(super) fn source(from: &Piece<'_>, world: &World, problems: &mut Problems) -
             pods.into_iter().map(|pod| Side { text: short(&pod), what: Source::Pod(pod), is_wild: true });
         return Some(sides.collect());
     }
-    if let Ok(address) = from.text().parse::<IpAddr>() {
+    if let Some(address) = from.address() {
         let is_host = world.internet.hosts.contains_key(&address);
         return problems.expect(is_host.then(|| one(Source::Address(address))), || {
             let hosts: Vec<_> = world.internet.hosts.keys().map(ToString::to_string).collect();
@@ -202,12 +202,20 @@ pub(super) fn target(
         problems.add(problem);
         return None;
     }
-    let parts = to.rsplit_once(":");
+    let parts = to.split_port();
     let (name, port) = problems.expect(parts, || {
         Diagnostic::error(format!("`{}` has no port", to.text()))
             .at(to.location())
             .help("write `pod:80`, `pod:53/UDP`, `pod icmp`, `http://name/` or `dns name`")
     })?;
+    if [to, &name].iter().any(|piece| piece.text().parse::<Ipv6Addr>().is_ok()) {
+        problems.add(
+            Diagnostic::error("an IPv6 address with a port stands in brackets")
+                .at(to.location())
+                .help("`[2001:db8::7]:443`"),
+        );
+        return None;
+    }
     let (port, protocol) = port_of(&port, problems)?;
     let request = |to, port| Request::Connect { to, port, protocol, http: http.clone() };
     let peers = peers(&name, world, problems)?;
@@ -238,14 +246,9 @@ fn peers(name: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<Vec
             pods.into_iter().map(|pod| Side { text: short(&pod), what: Peer::Pod(pod), is_wild: true });
         return Some(sides.collect());
     }
-    let bare = name.text().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name.text());
-    match bare.parse::<IpAddr>() {
-        Ok(IpAddr::V6(_)) => {
-            problems.not_simulated("IPv6", name.location());
-            None
-        }
-        Ok(address) => Some(one(Peer::Address(address))),
-        Err(_) => pod(name, world, problems).map(Peer::Pod).map(one),
+    match name.address() {
+        Some(address) => Some(one(Peer::Address(address))),
+        None => pod(name, world, problems).map(Peer::Pod).map(one),
     }
 }
 
@@ -265,10 +268,7 @@ fn dns(query: &Piece<'_>, problems: &mut Problems) -> Option<Request> {
         [name] => (name, Record::A),
         [name, kind] => match kind.text() {
             "A" => (name, Record::A),
-            "AAAA" => {
-                problems.not_simulated("IPv6", kind.location());
-                return None;
-            }
+            "AAAA" => (name, Record::Aaaa),
             other => {
                 problems.add(
                     Diagnostic::error(format!("unknown record type `{other}`"))
@@ -298,10 +298,11 @@ fn url(rest: &Piece<'_>, http: &Http, world: &World, problems: &mut Problems) ->
     let two = rest.split_at(second).0;
     let has_port = two.text()[first.min(two.text().len())..].contains(':') && !text[..first].contains(':');
     let is_pod = !is_service
+        && !text.starts_with('[')
         && (has_port || world.pods.contains_key(&ObjectName::parse(two.text())) && first < second);
     let (host, path) =
         if is_pod || is_service && first < text.len() { rest.split_at(second) } else { rest.split_at(first) };
-    let (name, port) = match host.rsplit_once(":") {
+    let (name, port) = match host.split_port() {
         Some((name, port)) => (name, port_of(&port, problems)?.0),
         None => (host.clone(), Port::Number(if http.tls { 443 } else { 80 })),
     };
@@ -309,7 +310,7 @@ fn url(rest: &Piece<'_>, http: &Http, world: &World, problems: &mut Problems) ->
         Peer::Service(service(&service_name.trim(), world, problems)?)
     } else if is_pod {
         Peer::Pod(pod(&name, world, problems)?)
-    } else if let Ok(address) = name.text().parse::<IpAddr>() {
+    } else if let Some(address) = name.address() {
         Peer::Address(address)
     } else if name.text().is_empty() {
         problems.add(Diagnostic::error("the URL has no host").at(rest.location()));

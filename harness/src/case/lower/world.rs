@@ -10,7 +10,7 @@ use super::address::{self, Addresses};
 use super::parts::{Given, Parts};
 use super::problems::Problems;
 use super::{internet, serve};
-use crate::case::schema::{NodeFile, PodFile, PortText, ProtocolWord, ServiceFile};
+use crate::case::schema::{InternetFile, NodeFile, PodFile, PortText, ProtocolWord, ServiceFile};
 use crate::diagnostic::Diagnostic;
 use crate::source::Location;
 use crate::yaml::Located;
@@ -27,21 +27,23 @@ pub(crate) const NAMESPACES: [&str; 2] = ["default", "kube-system"];
 pub(super) struct Worldly {
     pub(super) world: World,
     addresses: Addresses,
+    /// Nodes and pods have IPv6 addresses too, and other things may.
+    ipv6: bool,
 }
 
 // === impl Worldly ===
 
 impl Worldly {
-    /// The world before the first step.
-    pub(super) fn new(parts: &Parts, problems: &mut Problems) -> Self {
+    /// The world before the first step; `ipv6`: it has IPv6 whether or not a part does.
+    pub(super) fn new(parts: &Parts, ipv6: bool, problems: &mut Problems) -> Self {
         let namespaces = NAMESPACES.iter().map(|name| ((*name).to_owned(), namespace_labels(name)));
         let world = World { namespaces: namespaces.collect(), ..World::default() };
-        let mut this = Self { world, addresses: Addresses::default() };
+        let ipv6 = ipv6 || parts.has_ipv6();
+        let mut this = Self { world, addresses: Addresses::default(), ipv6 };
         this.nodes(&parts.nodes, problems);
         if this.world.nodes.is_empty()
-            && let Some((address, prefix)) = this.addresses.node()
+            && let Some(node) = this.node(Labels::new(), None)
         {
-            let node = Node { labels: Labels::new(), addresses: vec![address], pod_cidrs: vec![prefix] };
             this.world.nodes.insert(DEFAULT_NODE.to_owned(), node);
         }
         this.add_without_nodes(parts, problems);
@@ -86,7 +88,16 @@ impl Worldly {
                 self.world.services.insert(name.clone(), service);
             }
         }
-        internet::add(&mut self.world.internet, &parts.internet, problems);
+        internet::add(&mut self.world.internet, &parts.internet, self.ipv6, problems);
+    }
+
+    /// Other records for names that are there; their former hosts stay.
+    pub(super) fn replace_records(
+        &mut self,
+        parts: &BTreeMap<String, Given<InternetFile>>,
+        problems: &mut Problems,
+    ) {
+        internet::replace(&mut self.world.internet, parts, self.ipv6, problems);
     }
 
     fn nodes(&mut self, nodes: &BTreeMap<String, Given<NodeFile>>, problems: &mut Problems) {
@@ -101,14 +112,20 @@ impl Worldly {
                 problems.add(already(name, &part.location()));
                 continue;
             }
-            let assigned = problems
-                .expect(self.addresses.node(), || Diagnostic::error("too many nodes").at(part.location()));
-            let Some((address, prefix)) = assigned else { continue };
-            let address = fixed.get(name).copied().flatten().unwrap_or(address);
-            let node =
-                Node { labels: part.file.labels.clone(), addresses: vec![address], pod_cidrs: vec![prefix] };
-            self.world.nodes.insert(name.clone(), node);
+            let node = self.node(part.file.labels.clone(), fixed.get(name).copied().flatten());
+            let node = problems.expect(node, || Diagnostic::error("too many nodes").at(part.location()));
+            self.world.nodes.extend(node.map(|node| (name.clone(), node)));
         }
+    }
+
+    /// The next node; what is given of its address takes the place of the assigned one of that family.
+    fn node(&mut self, labels: Labels, given: Option<IpAddr>) -> Option<Node> {
+        let v4 = self.addresses.node()?;
+        let v6 = if self.ipv6 { Some(self.addresses.node_v6()?) } else { None };
+        let (addresses, pod_cidrs): (Vec<IpAddr>, _) = [v4].into_iter().chain(v6).unzip();
+        let given_or =
+            |address: IpAddr| given.filter(|given| given.is_ipv4() == address.is_ipv4()).unwrap_or(address);
+        Some(Node { labels, addresses: addresses.into_iter().map(given_or).collect(), pod_cidrs })
     }
 
     fn pod(
@@ -136,11 +153,11 @@ impl Worldly {
         let addresses = if file.host_network {
             place.addresses.clone()
         } else if fixed.is_empty() {
-            let prefix = place.pod_cidrs.first()?;
-            let address = problems.expect(self.addresses.pod(prefix), || {
+            let addresses: Option<Vec<_>> =
+                place.pod_cidrs.iter().map(|prefix| self.addresses.pod(prefix)).collect();
+            problems.expect(addresses, || {
                 Diagnostic::error(format!("the node `{node}` has no pod address left")).at(part.location())
-            })?;
-            vec![address]
+            })?
         } else {
             fixed
         };
@@ -173,7 +190,7 @@ impl Worldly {
             );
         }
         let endpoints: Vec<_> =
-            file.endpoints.iter().filter_map(|address| parse_address(part, address, problems)).collect();
+            file.endpoints.iter().filter_map(|address| self.parse_address(part, address, problems)).collect();
         let cluster_ips = match (&file.cluster_ip, file.headless) {
             (Some(address), true) => {
                 problems.add(
@@ -212,11 +229,21 @@ impl Worldly {
         address: &Located<String>,
         problems: &mut Problems,
     ) -> Option<IpAddr> {
-        let parsed = parse_address(part, address, problems)?;
+        let parsed = self.parse_address(part, address, problems)?;
         let is_free = self.addresses.take(parsed);
         problems.expect(is_free.then_some(parsed), || {
             Diagnostic::error(format!("the address `{parsed}` is used twice")).at(part.place(address))
         })
+    }
+
+    fn parse_address<T>(
+        &self,
+        part: &Given<T>,
+        address: &Located<String>,
+        problems: &mut Problems,
+    ) -> Option<IpAddr> {
+        let parsed = parse_address(part, address, problems)?;
+        check_family(parsed, self.ipv6, part.place(address), problems).then_some(parsed)
     }
 
     fn check_namespace(&self, namespace: &str, at: &Location, problems: &mut Problems) {
@@ -269,25 +296,28 @@ fn already(name: &impl std::fmt::Display, at: &Location) -> Diagnostic {
     Diagnostic::error(format!("`{name}` is already there")).at(at.clone())
 }
 
-/// An IPv4 address of the file; IPv6 is refused until the subjects know it.
+/// An address of the file.
 pub(super) fn parse_address<T>(
     part: &Given<T>,
     address: &Located<String>,
     problems: &mut Problems,
 ) -> Option<IpAddr> {
-    match address.value.parse() {
-        Ok(IpAddr::V6(_)) => {
-            problems.not_simulated("IPv6", part.place(address));
-            None
-        }
-        Ok(parsed) => Some(parsed),
-        Err(_) => {
-            problems.add(
-                Diagnostic::error(format!("`{}` is not an address", address.value)).at(part.place(address)),
-            );
-            None
-        }
+    problems.expect(address.value.parse().ok(), || {
+        Diagnostic::error(format!("`{}` is not an address", address.value)).at(part.place(address))
+    })
+}
+
+/// A step cannot bring IPv6 into a world whose nodes and pods have none.
+pub(super) fn check_family(address: IpAddr, ipv6: bool, at: Location, problems: &mut Problems) -> bool {
+    let known = ipv6 || address.is_ipv4();
+    if !known {
+        problems.add(
+            Diagnostic::error(format!("`{address}` is an IPv6 address, and this world has no IPv6"))
+                .at(at)
+                .help("`requires: [ipv6]` gives every node and pod an IPv6 address from the start"),
+        );
     }
+    known
 }
 
 /// Whether an address of the Internet would collide with the cluster's.

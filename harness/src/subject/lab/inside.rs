@@ -74,7 +74,7 @@ impl Lab {
     fn spawn(&self, run: &LabRun<'_>) -> Result<Child, SiteError> {
         let missing = || question::NotThere(format!("pod `{}`", run.pod));
         let network = self.site.network_of(&run.pod).ok_or_else(missing)?;
-        let resolver = question::resolver_of(&self.world, &run.pod.namespace);
+        let resolver = question::resolver_of(&self.world, &run.pod);
         let mut command = Command::new("/proc/self/exe");
         command.arg("lab-inside").arg("--network").arg(network);
         // Without a DNS service a pod has no resolver: the file is empty.

@@ -29,7 +29,7 @@ pub(super) struct Node {
 /// A pod's network, with or without a pod in it.
 struct Slot {
     netns: Netns,
-    address: Option<IpAddr>,
+    addresses: Vec<IpAddr>,
     pod: Option<ObjectName>,
 }
 
@@ -86,9 +86,13 @@ impl Node {
         agent.advance(advanced)?;
         keep(&mut agent, &names)?;
         agent.apply(name, desired, &interfaces)?;
+        if self.numbering.as_ref().is_some_and(Numbering::has_ipv6) {
+            agent.add_ipv6()?;
+        }
+        let mut restarted = Self { netns, agent, slots, interfaces, names, ..self };
         // Only now do this agent's maps hold what the earlier one's do.
-        (0..slots.len()).try_for_each(|index| agent.replace(&wiring::pod_port(index)))?;
-        Ok(Self { netns, agent, slots, interfaces, names, ..self })
+        restarted.replace_programs()?;
+        Ok(restarted)
     }
 
     /// Brings a desired state into force and returns its revision.
@@ -109,10 +113,18 @@ impl Node {
         }
         // The routes to pods carry the node's address.
         (0..self.slots.len()).try_for_each(|index| self.vacate(index))?;
+        if after.has_ipv6() && self.agent.add_ipv6()? {
+            self.replace_programs()?;
+        }
         wiring::number_node(&self.netns, self.uplink, self.numbering.as_ref(), &after)
-            .map_err(AgentError::system(format!("give a node the address {}", after.address)))?;
+            .map_err(AgentError::system(format!("give a node the addresses {:?}", after.addresses)))?;
         self.numbering = Some(after);
         Ok(())
+    }
+
+    /// Puts this agent's programs in the place of those that are on the pods' links.
+    fn replace_programs(&mut self) -> Result<(), AgentError> {
+        (0..self.slots.len()).try_for_each(|index| self.agent.replace(&wiring::pod_port(index)))
     }
 
     /// Takes the link to the Internet down, or up again.
@@ -128,23 +140,23 @@ impl Node {
         Ok(())
     }
 
-    /// Puts each pod into a slot: the one that it has, one with its address, or any; vacates the others.
+    /// Puts each pod into a slot: the one that it has, one with its addresses, or any; vacates the others.
     pub(super) fn reconcile_pods<'a>(
         &mut self,
-        pods: impl Iterator<Item = (&'a ObjectName, IpAddr)>,
+        pods: impl Iterator<Item = (&'a ObjectName, &'a [IpAddr])>,
     ) -> Result<(), AgentError> {
-        let wanted: BTreeMap<&ObjectName, IpAddr> = pods.collect();
+        let wanted: BTreeMap<&ObjectName, &[IpAddr]> = pods.collect();
         for index in 0..self.slots.len() {
             let stays = self.slots.get(index).is_some_and(|slot| {
-                slot.pod.as_ref().is_some_and(|pod| wanted.get(pod).copied() == slot.address)
+                slot.pod.as_ref().is_some_and(|pod| wanted.get(pod) == Some(&slot.addresses.as_slice()))
             });
             if !stays {
                 self.vacate(index)?;
             }
         }
-        for (pod, address) in wanted {
+        for (pod, addresses) in wanted {
             if !self.slots.iter().any(|slot| slot.pod.as_ref() == Some(pod)) {
-                self.place(pod, address)?;
+                self.place(pod, addresses)?;
             }
         }
         self.interfaces = self
@@ -159,21 +171,19 @@ impl Node {
     /// Takes the pod out of a slot.
     fn vacate(&mut self, index: usize) -> Result<(), AgentError> {
         let Some(slot) = self.slots.get_mut(index) else { return Ok(()) };
-        if slot.pod.take().is_some()
-            && let Some(address) = slot.address
-        {
-            wiring::unroute_pod(&self.netns, index, address)
+        if slot.pod.take().is_some() {
+            wiring::unroute_pod(&self.netns, index, &slot.addresses)
                 .map_err(AgentError::system("take a pod off the network"))?;
         }
         Ok(())
     }
 
-    fn place(&mut self, pod: &ObjectName, address: IpAddr) -> Result<(), AgentError> {
+    fn place(&mut self, pod: &ObjectName, addresses: &[IpAddr]) -> Result<(), AgentError> {
         let free = |slot: &Slot| slot.pod.is_none();
         let index = self
             .slots
             .iter()
-            .position(|slot| free(slot) && slot.address == Some(address))
+            .position(|slot| free(slot) && slot.addresses == addresses)
             .or_else(|| self.slots.iter().position(free));
         let index = match index {
             Some(index) => index,
@@ -182,9 +192,10 @@ impl Node {
         let (Some(slot), Some(numbering)) = (self.slots.get_mut(index), &self.numbering) else {
             return Ok(());
         };
-        wiring::address_pod((&self.netns, numbering.address), &slot.netns, index, (slot.address, address))
+        let node = (&self.netns, numbering.addresses.as_slice());
+        wiring::address_pod(node, &slot.netns, index, (&slot.addresses, addresses))
             .map_err(AgentError::system(format!("address pod `{pod}`")))?;
-        slot.address = Some(address);
+        slot.addresses = addresses.to_vec();
         slot.pod = Some(pod.clone());
         Ok(())
     }
@@ -227,7 +238,7 @@ impl Slot {
         wiring::prepare(&netns, false)
             .and_then(|()| wiring::link_pod(node, &netns, index))
             .map_err(AgentError::system("set up a pod's network"))?;
-        Ok(Self { netns, address: None, pod: None })
+        Ok(Self { netns, addresses: Vec::new(), pod: None })
     }
 
     /// Returns when the link passes packets.

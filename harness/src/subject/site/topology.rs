@@ -131,7 +131,7 @@ impl Topology {
             let Some(place) = self.nodes.get_mut(&slot) else { continue };
             place.renumber(node)?;
             let pods = world.pods.iter().filter(|(_, pod)| pod.node == *name && !pod.host_network);
-            place.reconcile_pods(pods.filter_map(|(pod, spec)| Some((&**pod, *spec.addresses.first()?))))?;
+            place.reconcile_pods(pods.map(|(pod, spec)| (&**pod, spec.addresses.as_slice())))?;
         }
         match &mut self.internet {
             Some(internet) => internet.reconcile(world),
@@ -281,7 +281,7 @@ impl Internet {
                 } else {
                     wiring::lead_nowhere(&self.netns, self.nowhere, node, true)
                 }
-                .map_err(AgentError::system(format!("route to the node at {}", node.address)))?;
+                .map_err(AgentError::system(format!("route to the node at {:?}", node.addresses)))?;
             }
         }
         self.routed = routes;

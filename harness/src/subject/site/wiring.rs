@@ -4,21 +4,25 @@
 //! the node and, where both are in one process, `nodeN` on the Internet; else `eth0` there too, with a network of
 //! the container engine between them. Nobody resolves neighbours: every one of them is written down.
 
+mod family;
 mod nowhere;
+#[cfg(feature = "docker")]
+mod own;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use egret_agent::Netns;
 use egret_agent::netlink::{Batch, Hop, LOOPBACK, Mac, VethEnd, await_link};
 use egret_shared::{MARK_MASK, MARK_TO_PROXY};
 
-#[cfg(feature = "docker")]
-use nowhere::answer_for;
+use family::{add_ipv6, alone, families, like, route_ipv6, way_out};
 pub(super) use nowhere::{lead_nowhere, make_nowhere};
+#[cfg(feature = "docker")]
+pub(in crate::subject) use own::own_address;
+#[cfg(feature = "docker")]
+pub(super) use own::{end_to, own_index, own_network, shared_network};
 
-/// The next hop of every pod and node: an address that nobody owns and everybody can reach (RFC 3927).
-pub(super) const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
 /// Index of `eth0`, in pods and on nodes.
 pub(super) const ETH0: u32 = 2;
 /// Index of `lxc0` on a node, and of `node0` on the Internet; the others follow.
@@ -78,8 +82,8 @@ fn set(setting: &str, value: &str, absent_is_fine: bool) -> io::Result<()> {
 pub(super) fn link_pod(node: &Netns, pod: &Netns, slot: usize) -> io::Result<()> {
     use std::os::fd::AsFd;
     let name = pod_port(slot);
-    let near = VethEnd { name: &name, index: port_index(slot), mac: mac(1, slot) };
-    let far = VethEnd { name: "eth0", index: ETH0, mac: mac(2, slot) };
+    let near = VethEnd { name: &name, index: port_index(slot), mac: mac(1, slot), quiet: true };
+    let far = VethEnd { name: "eth0", index: ETH0, mac: mac(2, slot), quiet: true };
     Batch::new().veth(&near, &far, pod.as_fd()).send(node)?;
     Batch::new().up(ETH0).send(pod)
 }
@@ -93,40 +97,58 @@ pub(super) fn await_pod(node: &Netns, pod: &Netns, slot: usize) -> io::Result<()
     await_link(node, port_index(slot))
 }
 
-/// Gives a pod its address, in place of an earlier one, and makes the node send packets for it there.
+/// Gives a pod its addresses, in place of earlier ones, and makes the node send packets for them there.
 ///
 /// # Errors
 /// When the kernel refuses an address or a route.
 pub(super) fn address_pod(
-    (node, node_address): (&Netns, IpAddr),
+    (node, node_addresses): (&Netns, &[IpAddr]),
     pod: &Netns,
     slot: usize,
-    (before, after): (Option<IpAddr>, IpAddr),
+    (before, after): (&[IpAddr], &[IpAddr]),
 ) -> io::Result<()> {
-    if before != Some(after) {
-        let mut inside = Batch::new();
-        inside.address(ETH0, after);
-        if let Some(before) = before {
-            // After the new one: with its last address an interface loses its routes.
-            inside.remove_address(ETH0, before);
-        }
-        inside
-            .neighbour(ETH0, GATEWAY, mac(1, slot))
-            .route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Via(GATEWAY, ETH0), None)
-            .send(pod)?;
+    if after.iter().any(IpAddr::is_ipv6) && !before.iter().any(IpAddr::is_ipv6) {
+        add_ipv6(pod, ETH0)?;
+        add_ipv6(node, port_index(slot))?;
     }
-    Batch::new()
-        .route((after, 32), Hop::Link(port_index(slot)), Some(node_address))
-        .neighbour(port_index(slot), after, mac(2, slot))
-        .send(node)
+    if before != after {
+        let mut inside = Batch::new();
+        for address in after.iter().filter(|address| !before.contains(address)) {
+            inside.address(ETH0, *address);
+        }
+        for address in families(before).filter(|address| like(*address, after).is_none()) {
+            let (everything, gateway) = way_out(address);
+            inside.remove_route(everything, Hop::Via(gateway, ETH0));
+        }
+        for address in before.iter().filter(|address| !after.contains(address)) {
+            // After the new ones: with its last address an interface loses its routes.
+            inside.remove_address(ETH0, *address);
+        }
+        for address in families(after) {
+            let (everything, gateway) = way_out(address);
+            inside.neighbour(ETH0, gateway, mac(1, slot)).route(everything, Hop::Via(gateway, ETH0), None);
+        }
+        inside.send(pod)?;
+    }
+    let mut batch = Batch::new();
+    for address in after {
+        let source = like(*address, node_addresses);
+        batch.route(alone(*address), Hop::Link(port_index(slot)), source);
+        batch.neighbour(port_index(slot), *address, mac(2, slot));
+    }
+    batch.send(node)
 }
 
 /// Takes a pod off the network: the node no longer knows the way.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub(super) fn unroute_pod(node: &Netns, slot: usize, address: IpAddr) -> io::Result<()> {
-    Batch::new().remove_route((address, 32), Hop::Link(port_index(slot))).send(node)
+pub(super) fn unroute_pod(node: &Netns, slot: usize, addresses: &[IpAddr]) -> io::Result<()> {
+    let mut batch = Batch::new();
+    for address in addresses {
+        batch.remove_route(alone(*address), Hop::Link(port_index(slot)));
+    }
+    batch.send(node)
 }
 
 /// One side's view of the link between a node and the Internet.
@@ -138,10 +160,11 @@ pub(super) struct End {
     pub(super) far: Option<Mac>,
 }
 
-/// What a world gives a node: its address, and the prefixes of its pods' addresses.
+/// What a world gives a node: its addresses, and the prefixes of its pods' addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Numbering {
-    pub(super) address: IpAddr,
+    /// At least one.
+    pub(super) addresses: Vec<IpAddr>,
     prefixes: Vec<(IpAddr, u8)>,
 }
 
@@ -149,7 +172,25 @@ impl Numbering {
     /// A node's numbering, if it has an address.
     pub(super) fn of(node: &egret_core::world::Node) -> Option<Self> {
         let prefixes = node.pod_cidrs.iter().map(|prefix| (prefix.network(), prefix.prefix_len()));
-        Some(Self { address: *node.addresses.first()?, prefixes: prefixes.collect() })
+        let addresses = node.addresses.clone();
+        (!addresses.is_empty()).then(|| Self { addresses, prefixes: prefixes.collect() })
+    }
+
+    /// Whether IPv6 is part of it.
+    pub(super) fn has_ipv6(&self) -> bool {
+        self.addresses.iter().any(IpAddr::is_ipv6)
+    }
+
+    /// The prefixes of its pods, each with the node's address of that family.
+    fn hops(&self) -> impl Iterator<Item = ((IpAddr, u8), IpAddr)> {
+        self.prefixes.iter().filter_map(|prefix| Some((*prefix, like(prefix.0, &self.addresses)?)))
+    }
+
+    /// What is left of it when the link has been down: the kernel keeps IPv4 addresses alone.
+    fn kept(&self) -> Self {
+        let mut kept = self.clone();
+        kept.addresses.retain(IpAddr::is_ipv4);
+        kept
     }
 }
 
@@ -165,8 +206,8 @@ pub(super) fn ends(slot: usize) -> (End, End) {
 pub(super) fn link_node(node: &Netns, internet: &Netns, slot: usize) -> io::Result<()> {
     use std::os::fd::AsFd;
     let name = format!("node{slot}");
-    let near = VethEnd { name: "eth0", index: ETH0, mac: mac(3, slot) };
-    let far = VethEnd { name: &name, index: port_index(slot), mac: mac(4, slot) };
+    let near = VethEnd { name: "eth0", index: ETH0, mac: mac(3, slot), quiet: false };
+    let far = VethEnd { name: &name, index: port_index(slot), mac: mac(4, slot), quiet: false };
     Batch::new().veth(&near, &far, internet.as_fd()).send(node)?;
     Batch::new().up(port_index(slot)).send(internet)?;
     await_link(node, ETH0)?;
@@ -187,10 +228,15 @@ pub(super) fn unlink_node(internet: &Netns, slot: usize) -> io::Result<()> {
 /// # Errors
 /// When the kernel refuses the rule or the route.
 pub(super) fn deliver_proxied(node: &Netns) -> io::Result<()> {
-    Batch::new().deliver_marked(MARK_TO_PROXY, MARK_MASK, PROXY_TABLE).send(node)
+    deliver_proxied_to(node, IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-/// Gives a node its address and its routes, in place of earlier ones.
+/// As [`deliver_proxied`], of the family of this unspecified address.
+fn deliver_proxied_to(node: &Netns, any: IpAddr) -> io::Result<()> {
+    Batch::new().deliver_marked(any, (MARK_TO_PROXY, MARK_MASK), PROXY_TABLE).send(node)
+}
+
+/// Gives a node its addresses and its routes, in place of earlier ones.
 ///
 /// # Errors
 /// When the kernel refuses an address or a route.
@@ -200,24 +246,33 @@ pub(super) fn number_node(
     before: Option<&Numbering>,
     after: &Numbering,
 ) -> io::Result<()> {
+    if after.has_ipv6() && !before.is_some_and(Numbering::has_ipv6) {
+        route_ipv6(node, uplink.index)?;
+        deliver_proxied_to(node, IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
+    }
     let mut batch = Batch::new();
-    let moved = before.is_none_or(|before| before.address != after.address);
-    if moved {
-        batch.address(uplink.index, after.address);
+    let had = before.map(|before| before.addresses.as_slice()).unwrap_or_default();
+    for address in after.addresses.iter().filter(|address| !had.contains(address)) {
+        batch.address(uplink.index, *address);
     }
-    if let Some(before) = before {
-        for prefix in &before.prefixes {
-            batch.remove_route(*prefix, Hop::Unreachable);
+    for prefix in before.iter().flat_map(|before| &before.prefixes) {
+        batch.remove_route(*prefix, Hop::Unreachable);
+    }
+    for address in families(had).filter(|address| like(*address, &after.addresses).is_none()) {
+        let (everything, gateway) = way_out(address);
+        batch.remove_route(everything, Hop::Via(gateway, uplink.index));
+    }
+    for address in had.iter().filter(|address| !after.addresses.contains(address)) {
+        // After the new ones: with its last address an interface loses its routes.
+        batch.remove_address(uplink.index, *address);
+    }
+    for address in families(&after.addresses) {
+        let (everything, gateway) = way_out(address);
+        if let Some(far) = uplink.far {
+            batch.neighbour(uplink.index, gateway, far);
         }
-        if moved {
-            // After the new one: with its last address an interface loses its routes.
-            batch.remove_address(uplink.index, before.address);
-        }
+        batch.route(everything, Hop::Via(gateway, uplink.index), Some(address));
     }
-    if let Some(far) = uplink.far {
-        batch.neighbour(uplink.index, GATEWAY, far);
-    }
-    batch.route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Via(GATEWAY, uplink.index), Some(after.address));
     for prefix in &after.prefixes {
         // A pod that is not there must not send its packets back and forth between node and Internet.
         batch.route(*prefix, Hop::Unreachable, None);
@@ -240,7 +295,7 @@ pub(super) fn unplug(node: &Netns, uplink: End) -> io::Result<()> {
 pub(super) fn plug(node: &Netns, uplink: End, numbering: &Numbering) -> io::Result<()> {
     Batch::new().up(uplink.index).send(node)?;
     await_link(node, uplink.index)?;
-    number_node(node, uplink, Some(numbering), numbering)
+    number_node(node, uplink, Some(&numbering.kept()), numbering)
 }
 
 /// Tells the Internet the way to a node and its pods.
@@ -248,13 +303,18 @@ pub(super) fn plug(node: &Netns, uplink: End, numbering: &Numbering) -> io::Resu
 /// # Errors
 /// When the kernel refuses a route.
 pub(super) fn route_node(internet: &Netns, end: End, node: &Numbering) -> io::Result<()> {
-    let mut batch = Batch::new();
-    batch.route((node.address, 32), Hop::Link(end.index), None);
-    if let Some(far) = end.far {
-        batch.neighbour(end.index, node.address, far);
+    if node.has_ipv6() {
+        route_ipv6(internet, end.index)?;
     }
-    for prefix in &node.prefixes {
-        batch.route(*prefix, Hop::Via(node.address, end.index), None);
+    let mut batch = Batch::new();
+    for address in &node.addresses {
+        batch.route(alone(*address), Hop::Link(end.index), None);
+        if let Some(far) = end.far {
+            batch.neighbour(end.index, *address, far);
+        }
+    }
+    for (prefix, hop) in node.hops() {
+        batch.route(prefix, Hop::Via(hop, end.index), None);
     }
     batch.send(internet)
 }
@@ -265,94 +325,13 @@ pub(super) fn route_node(internet: &Netns, end: End, node: &Numbering) -> io::Re
 /// When the kernel refuses.
 pub(super) fn unroute_node(internet: &Netns, end: End, node: &Numbering) -> io::Result<()> {
     let mut batch = Batch::new();
-    for prefix in &node.prefixes {
-        batch.remove_route(*prefix, Hop::Via(node.address, end.index));
+    for (prefix, hop) in node.hops() {
+        batch.remove_route(prefix, Hop::Via(hop, end.index));
     }
-    batch.remove_route((node.address, 32), Hop::Link(end.index)).send(internet)
-}
-
-/// Takes over the network of this process, which somebody else has made and given one interface, `eth0`: from
-/// then on it has the settings of every network, and none of the addresses and routes that it came with.
-///
-/// # Errors
-/// When there is no such interface, `/proc/sys` cannot be written, or the kernel refuses.
-#[cfg(feature = "docker")]
-pub(super) fn own_network() -> io::Result<Netns> {
-    let netns = Netns::current()?;
-    prepare(&netns, true)?;
-    // What `prepare` sets for interfaces to come.
-    set("net/ipv6/conf/eth0/disable_ipv6", "1", true)?;
-    set("net/ipv4/conf/eth0/rp_filter", "0", false)?;
-    answer_for(&netns, "eth0")?;
-    // All nodes are behind one interface of the Internet, and none of them shall learn a shorter way.
-    set("net/ipv4/conf/all/send_redirects", "0", false)?;
-    set("net/ipv4/conf/eth0/send_redirects", "0", false)?;
-    let index = own_index()?;
-    let mut batch = Batch::new();
-    for interface in nix::ifaddrs::getifaddrs()?.filter(|interface| interface.interface_name == "eth0") {
-        if let Some(address) = interface.address.as_ref().and_then(|address| address.as_sockaddr_in()) {
-            batch.remove_address(index, address.ip().into());
-        }
+    for address in &node.addresses {
+        batch.remove_route(alone(*address), Hop::Link(end.index));
     }
-    batch.send(&netns)?;
-    Ok(netns)
-}
-
-/// Settles in the network of this process, whose one interface, `eth0`, is on a network that others have made: it
-/// keeps its address there, and forgets the way out, so that whoever asks for a host that is not here hears so. Gives
-/// its end of the way to everybody there.
-///
-/// # Errors
-/// As for [`own_network`].
-#[cfg(feature = "docker")]
-pub(super) fn shared_network() -> io::Result<(Netns, End)> {
-    let netns = Netns::current()?;
-    prepare(&netns, true)?;
-    set("net/ipv4/conf/eth0/rp_filter", "0", false)?;
-    // Packets for hosts that are not here come and go by the same interface: that is no news for the nodes.
-    set("net/ipv4/conf/all/send_redirects", "0", false)?;
-    set("net/ipv4/conf/eth0/send_redirects", "0", false)?;
-    // Neighbours are asked for from the address that this network knows, not from a host's.
-    set("net/ipv4/conf/eth0/arp_announce", "2", false)?;
-    let end = End { index: own_index()?, far: None };
-    // In place of the engine's way out, where there is one.
-    Batch::new().route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Unreachable, None).send(&netns)?;
-    Ok((netns, end))
-}
-
-/// Hardware address of this process' `eth0`.
-///
-/// # Errors
-/// When there is no such interface.
-#[cfg(feature = "docker")]
-pub(in crate::subject) fn own_address() -> io::Result<Mac> {
-    let bytes: Option<Vec<u8>> =
-        own("address")?.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
-    let strange = || io::Error::other("eth0 has no hardware address of six bytes");
-    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(strange)
-}
-
-/// This process' end of a link whose other side has this hardware address.
-///
-/// # Errors
-/// When this process has no `eth0`.
-#[cfg(feature = "docker")]
-pub(super) fn end_to(far: Mac) -> io::Result<End> {
-    Ok(End { index: own_index()?, far: Some(far) })
-}
-
-#[cfg(feature = "docker")]
-pub(super) fn own_index() -> io::Result<u32> {
-    own("ifindex")?.parse().map_err(|_| io::Error::other("eth0 has no index"))
-}
-
-/// What the kernel says about this process' `eth0`.
-#[cfg(feature = "docker")]
-fn own(attribute: &str) -> io::Result<String> {
-    let path = format!("/sys/class/net/eth0/{attribute}");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| io::Error::new(error.kind(), format!("could not read {path}: {error}")))?;
-    Ok(text.trim().to_owned())
+    batch.send(internet)
 }
 
 /// Adds and removes addresses of hosts on the Internet.

@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use egret_agent::Netns;
 use egret_agent::netlink::{Batch, Hop, VethEnd, await_link};
 
-use super::{GATEWAY, Numbering, mac, set};
+use super::family::{GATEWAY_V4, alone};
+use super::{Numbering, mac, set};
 
 /// Index of the Internet's interface behind which nobody answers; the one behind it is its other end.
 const NOWHERE: u32 = 8;
@@ -16,8 +17,8 @@ const NOWHERE: u32 = 8;
 /// # Errors
 /// When the kernel refuses the link or a setting.
 pub(in crate::subject::site) fn make_nowhere(internet: &Netns) -> io::Result<u32> {
-    let near = VethEnd { name: "nowhere", index: NOWHERE, mac: mac(5, 0) };
-    let far = VethEnd { name: "nobody", index: NOWHERE.saturating_add(1), mac: mac(6, 0) };
+    let near = VethEnd { name: "nowhere", index: NOWHERE, mac: mac(5, 0), quiet: false };
+    let far = VethEnd { name: "nobody", index: NOWHERE.saturating_add(1), mac: mac(6, 0), quiet: false };
     Batch::new().veth(&near, &far, internet.as_fd()).up(near.index).up(far.index).send(internet)?;
     await_link(internet, near.index)?;
     answer_for(internet, near.name)?;
@@ -50,12 +51,14 @@ pub(in crate::subject::site) fn lead_nowhere(
     leads: bool,
 ) -> io::Result<()> {
     let mut batch = Batch::new();
-    for prefix in node.prefixes.iter().chain([&(node.address, 32)]) {
-        let hop = Hop::Via(GATEWAY, nowhere);
+    let nodes = node.addresses.iter().map(|address| alone(*address));
+    for prefix in node.prefixes.iter().copied().chain(nodes) {
+        // For IPv6 the kernel answers for a route that leads nowhere as often as it is asked.
+        let hop = if prefix.0.is_ipv4() { Hop::Via(GATEWAY_V4, nowhere) } else { Hop::Unreachable };
         if leads {
-            batch.route(*prefix, hop, None);
+            batch.route(prefix, hop, None);
         } else {
-            batch.remove_route(*prefix, hop);
+            batch.remove_route(prefix, hop);
         }
     }
     batch.send(internet)
