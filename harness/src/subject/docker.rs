@@ -96,8 +96,8 @@ impl Docker {
     /// The name on the command line.
     pub const NAME: &'static str = "docker";
 
-    /// What the subject can do: what the lab can.
-    pub const CAPABILITIES: [Capability; 10] = super::Lab::CAPABILITIES;
+    /// What the subject can do, IPv6 where the engine gives its networks that: what the lab can.
+    pub const CAPABILITIES: [Capability; 11] = super::Lab::CAPABILITIES;
 
     /// Containers for the Internet and the first node; `binary` is the image's content, as for [`make_image`].
     ///
@@ -218,7 +218,11 @@ impl Subject for Docker {
     }
 
     fn capabilities(&self) -> BTreeSet<Capability> {
-        Self::CAPABILITIES.into()
+        let mut able = BTreeSet::from(Self::CAPABILITIES);
+        if !self.fleet.has_ipv6() {
+            able.remove(&Capability::Ipv6);
+        }
+        able
     }
 
     fn begin(&mut self, case: &Case) -> Result<(), SubjectError> {

@@ -87,34 +87,21 @@ impl Engine {
         self.api.info().await.map_err(DockerError::refused("describe itself"))
     }
 
-    /// Makes the network of a run.
+    /// Makes the network of a run, with IPv6 where the engine can; says whether it has it.
     ///
     /// # Errors
     /// The engine refused.
-    pub(super) async fn make_network(&self, run: &Run) -> Result<(), DockerError> {
+    pub(super) async fn make_network(&self, run: &Run) -> Result<bool, DockerError> {
         let mut refusal = None;
         for attempt in 0..TRIES {
-            let request = NetworkCreateRequest {
-                name: run.network(),
-                driver: Some("bridge".into()),
-                labels: Some(run.labels()),
-                ipam: Some(Ipam {
-                    config: Some(vec![IpamConfig {
-                        subnet: Some(subnet(run.number().wrapping_add(attempt))),
-                        ..IpamConfig::default()
-                    }]),
-                    ..Ipam::default()
-                }),
-                // Nobody leaves this network, so nobody needs the machine's address. An `internal` network would
-                // drop every packet with an address of a case.
-                options: Some(HashMap::from([(
-                    "com.docker.network.bridge.enable_ip_masquerade".into(),
-                    "false".into(),
-                )])),
-                ..NetworkCreateRequest::default()
-            };
-            match self.api.create_network(request).await {
-                Ok(_) => return Ok(()),
+            let number = run.number().wrapping_add(attempt);
+            let mut created = self.api.create_network(network(run, number, true)).await;
+            let ipv6 = !created.as_ref().is_err_and(is_about_ipv6);
+            if !ipv6 {
+                created = self.api.create_network(network(run, number, false)).await;
+            }
+            match created {
+                Ok(_) => return Ok(ipv6),
                 Err(error) if error.to_string().to_lowercase().contains("overlap") => refusal = Some(error),
                 Err(error) => return Err(DockerError::refused("make a network")(error)),
             }
@@ -236,6 +223,40 @@ fn causes(error: &dyn std::error::Error) -> String {
     let mut said: Vec<String> = chain.map(ToString::to_string).collect();
     said.dedup();
     said.join(": ")
+}
+
+/// What the engine is asked for: a bridge of its own for the run.
+fn network(run: &Run, number: u32, ipv6: bool) -> NetworkCreateRequest {
+    let prefix = |subnet| IpamConfig { subnet: Some(subnet), ..IpamConfig::default() };
+    let v6 = ipv6.then(|| prefix(subnet_v6(number)));
+    NetworkCreateRequest {
+        name: run.network(),
+        driver: Some("bridge".into()),
+        labels: Some(run.labels()),
+        enable_ipv6: Some(ipv6),
+        ipam: Some(Ipam {
+            config: Some([prefix(subnet(number))].into_iter().chain(v6).collect()),
+            ..Ipam::default()
+        }),
+        // Nobody leaves this network, so nobody needs the machine's address. An `internal` network would
+        // drop every packet with an address of a case.
+        options: Some(HashMap::from([(
+            "com.docker.network.bridge.enable_ip_masquerade".into(),
+            "false".into(),
+        )])),
+        ..NetworkCreateRequest::default()
+    }
+}
+
+/// Whether the engine refuses IPv6: for want of it in the machine's kernel or firewall, or of a setting of its own.
+fn is_about_ipv6(error: &Error) -> bool {
+    let text = error.to_string().to_lowercase();
+    ["ipv6", "ip6"].iter().any(|word| text.contains(word))
+}
+
+/// The network's prefix over IPv6, of those that are for whoever wants one (RFC 4193): nobody else has it.
+fn subnet_v6(number: u32) -> String {
+    format!("fd65:6772:{:x}:{:x}::/64", number >> 16, number & 0xffff)
 }
 
 /// One of the networks that runs may use.

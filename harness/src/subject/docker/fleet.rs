@@ -44,6 +44,8 @@ pub(super) struct Fleet {
     image: String,
     /// The network that others have made, with their nodes on it; the run's own without.
     others: Option<String>,
+    /// The network between the containers has IPv6.
+    ipv6: bool,
     peers: Vec<Peer>,
     inbox: UnboundedReceiver<(usize, Heard)>,
     tell: UnboundedSender<(usize, Heard)>,
@@ -74,10 +76,10 @@ impl Fleet {
     /// # Errors
     /// The engine is not there or refuses, or a container cannot do what it is for.
     pub(super) async fn launch(nodes: usize, binary: Option<&Path>) -> Result<Self, SubjectError> {
-        let fleet = Self::prepare(None, binary).await?;
+        let mut fleet = Self::prepare(None, binary).await?;
         interrupt::watch(fleet.engine.clone(), fleet.run.id())
             .map_err(failed::<std::io::Error>("watch for signals"))?;
-        fleet.engine.make_network(&fleet.run).await?;
+        fleet.ipv6 = fleet.engine.make_network(&fleet.run).await?;
         fleet.started(nodes).await
     }
 
@@ -107,7 +109,7 @@ impl Fleet {
         let _left = leftovers::remove(&engine).await;
         let (tell, inbox) = mpsc::unbounded_channel();
         let image = image.name;
-        Ok(Self { engine, run: Run::new(), image, others, peers: Vec::new(), inbox, tell })
+        Ok(Self { engine, run: Run::new(), image, others, ipv6: false, peers: Vec::new(), inbox, tell })
     }
 
     async fn started(mut self, nodes: usize) -> Result<Self, SubjectError> {
@@ -222,6 +224,11 @@ impl Fleet {
     /// Whether the container in a place is there.
     pub(super) fn runs(&self, place: usize) -> bool {
         self.peers.get(place).is_some_and(|peer| peer.runs)
+    }
+
+    /// Whether the containers reach each other over IPv6.
+    pub(super) const fn has_ipv6(&self) -> bool {
+        self.ipv6
     }
 
     /// How many places there are.
