@@ -28,6 +28,9 @@ pub(super) struct Arguments {
     /// Print lines of this type on standard error; may be given several times
     #[arg(long, value_enum)]
     monitor: Vec<EventType>,
+    /// Command that serves in another pod meanwhile: `web=nginx -g 'daemon off;'`; may be given several times
+    #[arg(long, value_name = "POD=COMMAND", value_parser = server)]
+    serve: Vec<(String, String)>,
     /// Folder of the cases
     #[arg(long, default_value = select::DEFAULT_FOLDER)]
     cases: PathBuf,
@@ -44,8 +47,18 @@ pub(super) fn run(command: Command) -> Result<Exit, Error> {
     let step = step_of(case, arguments.step.as_deref())?;
     let mut command = arguments.command.into_iter();
     let pod = pod_of(case, step, &command.next().unwrap_or_default().to_string_lossy())?;
-    let code = lab::run(&LabRun { case, step, pod, command: command.collect(), monitor: arguments.monitor })?;
+    let servers = arguments.serve.into_iter().map(|(pod, command)| Ok((pod_of(case, step, &pod)?, command)));
+    let servers = servers.collect::<Result<_, Error>>()?;
+    let (command, monitor) = (command.collect(), arguments.monitor);
+    let code = lab::run(&LabRun { case, step, pod, command, servers, monitor })?;
     std::process::exit(code.into())
+}
+
+/// `POD=COMMAND`; labels and names have no equals sign.
+fn server(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(pod, command)| !pod.is_empty() && !command.trim().is_empty());
+    let (pod, command) = parts.ok_or("a pod, an equals sign and a command are expected")?;
+    Ok((pod.to_owned(), command.to_owned()))
 }
 
 /// The case of exactly this name, or the only one that the argument leads to.

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -35,6 +36,8 @@ pub struct LabRun<'a> {
     pub pod: ObjectName,
     /// Command and arguments; empty for a shell.
     pub command: Vec<OsString>,
+    /// Commands that serve in other pods meanwhile, each as a shell reads it.
+    pub servers: Vec<(ObjectName, String)>,
     /// Monitor lines of these types go to standard error; none when empty.
     pub monitor: Vec<EventType>,
 }
@@ -63,29 +66,52 @@ pub fn run(run: &LabRun<'_>) -> Result<u8, SubjectError> {
     for step in run.case.steps.iter().take(run.step.saturating_add(1)) {
         lab.apply(step)?;
     }
-    let child = lab.spawn(run).map_err(failed::<SiteError>("start the command"))?;
+    let mut servers = Servers(Vec::new());
+    for (pod, command) in &run.servers {
+        let command = ["/bin/sh", "-c", command].map(OsString::from);
+        let mut inside = lab.inside(pod, &command).map_err(failed::<SiteError>("start a server"))?;
+        // Standard output is the command's alone.
+        let server =
+            io::stderr().as_fd().try_clone_to_owned().and_then(|stderr| inside.stdout(stderr).spawn());
+        servers.0.push(server.map_err(failed::<io::Error>("start a server"))?);
+    }
+    let child = lab.inside(&run.pod, &run.command).and_then(|mut inside| Ok(inside.spawn()?));
+    let child = child.map_err(failed::<SiteError>("start the command"))?;
     let status = lab.attend(child, &run.monitor).map_err(failed::<SiteError>("wait for the command"))?;
     // As a shell reports a signal.
     let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
     Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
 }
 
-impl Lab {
-    fn spawn(&self, run: &LabRun<'_>) -> Result<Child, SiteError> {
-        let missing = || question::NotThere(format!("pod `{}`", run.pod));
-        let network = self.site.network_of(&run.pod).ok_or_else(missing)?;
-        let resolver = question::resolver_of(&self.world, &run.pod);
-        let mut command = Command::new("/proc/self/exe");
-        command.arg("lab-inside").arg("--network").arg(network);
-        // Without a DNS service a pod has no resolver: the file is empty.
-        command.arg("--resolv-conf").arg(resolver.map(|it| it.resolv_conf()).unwrap_or_default());
-        command.arg("--");
-        if run.command.is_empty() {
-            command.arg(std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into()));
-        } else {
-            command.args(&run.command);
+/// Servers of other pods, which end with the command.
+struct Servers(Vec<Child>);
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        for server in &mut self.0 {
+            // One that has ended by itself has said why.
+            let _ended = server.kill().and_then(|()| server.wait());
         }
-        Ok(command.spawn()?)
+    }
+}
+
+impl Lab {
+    /// What becomes the command inside the pod.
+    fn inside(&self, pod: &ObjectName, command: &[OsString]) -> Result<Command, SiteError> {
+        let missing = || question::NotThere(format!("pod `{pod}`"));
+        let network = self.site.network_of(pod).ok_or_else(missing)?;
+        let resolver = question::resolver_of(&self.world, pod);
+        let mut inside = Command::new("/proc/self/exe");
+        inside.arg("lab-inside").arg("--network").arg(network);
+        // Without a DNS service a pod has no resolver: the file is empty.
+        inside.arg("--resolv-conf").arg(resolver.map(|it| it.resolv_conf()).unwrap_or_default());
+        inside.arg("--");
+        if command.is_empty() {
+            inside.arg(std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into()));
+        } else {
+            inside.args(command);
+        }
+        Ok(inside)
     }
 
     /// Serves the world until the command ends, printing monitor lines as they come.
