@@ -70,6 +70,9 @@ pub struct Wanted {
 /// # Errors
 /// kind's program is missing or fails, the API server refuses, or nodes or agents do not become ready.
 pub fn up(target: &Target, wanted: &Wanted, tell: &mut dyn FnMut(&Phase)) -> Result<Health, SubjectError> {
+    if wanted.shape.family == Family::V6 {
+        return Err(failed(ClusterError::NoFamily));
+    }
     let runtime = runtime().map_err(failed)?;
     let mut stop = {
         let _inside = runtime.enter();
@@ -124,7 +127,7 @@ async fn finish(
     let objects = install::apply(&server, image.name()).await?;
     phases.ended("manifests", format!("{objects} objects applied"));
     health::nodes_ready(&server).await?;
-    phases.ended("nodes", "ready".into());
+    phases.ended("nodes", format!("{} ready", crate::error::count(before.nodes, "node")));
     health::agents_ready(&server).await?;
     phases.ended("agents", "ready: a revision is in force on every node".into());
     let mut health = health::look(&server).await?;
