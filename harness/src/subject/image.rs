@@ -18,6 +18,7 @@ const DIGITS: usize = 16;
 
 /// The program that goes into the image, read and checked.
 pub(super) struct Binary {
+    #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "said where an engine refuses the file"))]
     pub(super) path: PathBuf,
     pub(super) content: Vec<u8>,
 }
