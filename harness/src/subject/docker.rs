@@ -219,10 +219,15 @@ impl Subject for Docker {
 
     fn capabilities(&self) -> BTreeSet<Capability> {
         let mut able = BTreeSet::from(Self::CAPABILITIES);
-        if !self.fleet.has_ipv6() {
+        if self.fleet.without_ipv6.is_some() {
             able.remove(&Capability::Ipv6);
         }
         able
+    }
+
+    fn why_lacking(&self, capability: Capability) -> Option<String> {
+        let without = self.fleet.without_ipv6.as_ref().filter(|_| capability == Capability::Ipv6)?;
+        Some(format!("the engine makes no network with IPv6: {without}"))
     }
 
     fn begin(&mut self, case: &Case) -> Result<(), SubjectError> {

@@ -87,21 +87,22 @@ impl Engine {
         self.api.info().await.map_err(DockerError::refused("describe itself"))
     }
 
-    /// Makes the network of a run, with IPv6 where the engine can; says whether it has it.
+    /// Makes the network of a run, with IPv6 where the engine can; else gives the engine's words why it cannot.
     ///
     /// # Errors
     /// The engine refused.
-    pub(super) async fn make_network(&self, run: &Run) -> Result<bool, DockerError> {
+    pub(super) async fn make_network(&self, run: &Run) -> Result<Option<String>, DockerError> {
         let mut refusal = None;
         for attempt in 0..TRIES {
             let number = run.number().wrapping_add(attempt);
             let mut created = self.api.create_network(network(run, number, true)).await;
-            let ipv6 = !created.as_ref().is_err_and(is_about_ipv6);
-            if !ipv6 {
+            let without =
+                created.as_ref().err().filter(|error| is_about_ipv6(error)).map(ToString::to_string);
+            if without.is_some() {
                 created = self.api.create_network(network(run, number, false)).await;
             }
             match created {
-                Ok(_) => return Ok(ipv6),
+                Ok(_) => return Ok(without),
                 Err(error) if error.to_string().to_lowercase().contains("overlap") => refusal = Some(error),
                 Err(error) => return Err(DockerError::refused("make a network")(error)),
             }

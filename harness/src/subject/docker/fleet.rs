@@ -44,8 +44,8 @@ pub(super) struct Fleet {
     image: String,
     /// The network that others have made, with their nodes on it; the run's own without.
     others: Option<String>,
-    /// The network between the containers has IPv6.
-    ipv6: bool,
+    /// Why the network between the containers has no IPv6; nothing when it has.
+    pub(super) without_ipv6: Option<String>,
     peers: Vec<Peer>,
     inbox: UnboundedReceiver<(usize, Heard)>,
     tell: UnboundedSender<(usize, Heard)>,
@@ -79,7 +79,7 @@ impl Fleet {
         let mut fleet = Self::prepare(None, binary).await?;
         interrupt::watch(fleet.engine.clone(), fleet.run.id())
             .map_err(failed::<std::io::Error>("watch for signals"))?;
-        fleet.ipv6 = fleet.engine.make_network(&fleet.run).await?;
+        fleet.without_ipv6 = fleet.engine.make_network(&fleet.run).await?;
         fleet.started(nodes).await
     }
 
@@ -108,8 +108,8 @@ impl Fleet {
         // to run.
         let _left = leftovers::remove(&engine).await;
         let (tell, inbox) = mpsc::unbounded_channel();
-        let image = image.name;
-        Ok(Self { engine, run: Run::new(), image, others, ipv6: false, peers: Vec::new(), inbox, tell })
+        let (run, image, peers) = (Run::new(), image.name, Vec::new());
+        Ok(Self { engine, run, image, others, without_ipv6: None, peers, inbox, tell })
     }
 
     async fn started(mut self, nodes: usize) -> Result<Self, SubjectError> {
@@ -224,11 +224,6 @@ impl Fleet {
     /// Whether the container in a place is there.
     pub(super) fn runs(&self, place: usize) -> bool {
         self.peers.get(place).is_some_and(|peer| peer.runs)
-    }
-
-    /// Whether the containers reach each other over IPv6.
-    pub(super) const fn has_ipv6(&self) -> bool {
-        self.ipv6
     }
 
     /// How many places there are.
