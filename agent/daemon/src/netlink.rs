@@ -8,7 +8,6 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
     NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
@@ -24,6 +23,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use crate::netns::Netns;
 
+mod address;
 pub mod nat;
 mod netfilter;
 mod node;
@@ -128,30 +128,6 @@ impl Batch {
         self.push(RouteNetlinkMessage::DelLink(link), 0, format!("delete interface {index}"))
     }
 
-    /// An address with its whole length as prefix: no route comes with it. Nobody is asked whether it is taken.
-    pub fn address(&mut self, index: u32, address: IpAddr) -> &mut Self {
-        let mut message = AddressMessage::default();
-        message.header.family = family(address);
-        message.header.prefix_len = bits(address);
-        message.header.index = index;
-        message.header.flags = AddressHeaderFlags::Nodad;
-        message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
-        self.create(RouteNetlinkMessage::NewAddress(message), format!("add the address {address}"))
-    }
-
-    /// Takes an address away; an IPv4 address whatever its prefix.
-    pub fn remove_address(&mut self, index: u32, address: IpAddr) -> &mut Self {
-        let mut message = AddressMessage::default();
-        message.header.family = family(address);
-        message.header.prefix_len = bits(address);
-        message.header.index = index;
-        message.attributes.push(AddressAttribute::Local(address));
-        if address.is_ipv6() {
-            message.attributes.push(AddressAttribute::Address(address));
-        }
-        self.push(RouteNetlinkMessage::DelAddress(message), 0, format!("remove the address {address}"))
-    }
-
     /// A route for a prefix, with the source address that the namespace's own packets get.
     pub fn route(&mut self, prefix: (IpAddr, u8), hop: Hop, source: Option<IpAddr>) -> &mut Self {
         let message = route(prefix, hop, source);
@@ -196,10 +172,7 @@ impl Batch {
             vec![RuleAttribute::FwMark(mark), RuleAttribute::FwMask(mask), RuleAttribute::Priority(9)];
         self.create(RouteNetlinkMessage::NewRule(rule), "add the rule for proxied packets".into());
         self.unless(io::ErrorKind::AlreadyExists);
-        let mut local = route((any, 0), Hop::Link(LOOPBACK), None);
-        local.header.table = table;
-        local.header.kind = RouteType::Local;
-        local.header.scope = RouteScope::Host;
+        let local = address::own((any, 0), LOOPBACK, table);
         self.create(RouteNetlinkMessage::NewRoute(local), "add the route for proxied packets".into());
         self.unless(io::ErrorKind::AlreadyExists)
     }
