@@ -60,7 +60,7 @@ fn compiled(policy: rule::Policy) -> DatapathState {
     let world = World {
         nodes: BTreeMap::from([("node".to_owned(), node)]),
         namespaces: BTreeMap::from([("default".to_owned(), Labels::new())]),
-        pods: BTreeMap::from([(ObjectName::new("default", "a"), pod)]),
+        pods: BTreeMap::from([(ObjectName::new("default", "a").into(), pod)]),
         ..World::default()
     };
     let policies = BTreeMap::from([(policy.id.clone(), Arc::new(policy))]);
