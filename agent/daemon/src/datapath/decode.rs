@@ -81,7 +81,10 @@ impl<'a> Ip<'a> {
         match ethernet.get_ethertype() {
             EtherTypes::Ipv4 => {
                 let ip = Ipv4Packet::new(bytes)?;
-                let behind = usize::from(ip.get_header_length()).saturating_mul(4);
+                // A length that is less than the header counts as the header's.
+                let behind = usize::from(ip.get_header_length())
+                    .saturating_mul(4)
+                    .max(Ipv4Packet::minimum_packet_size());
                 Some(Self {
                     source: ip.get_source().into(),
                     destination: ip.get_destination().into(),
@@ -162,5 +165,33 @@ impl Transport {
             }
             Protocol::Sctp | Protocol::Other(_) => Self::default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An echo request from 10.0.0.1 to 10.0.0.2 whose header says that it has this many words.
+    fn echo(words: u8) -> Vec<u8> {
+        let ethernet = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+        let ip = [0x40 | words, 0, 0, 28, 0, 1, 0x40, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        let icmp = [8, 0, 0, 0, 0x12, 0x34, 0, 1];
+        [&ethernet[..], &ip, &icmp].concat()
+    }
+
+    #[rstest::rstest]
+    #[case::as_long_as_it_is(5, Some((8, 0)), 0x1234)]
+    #[case::shorter_than_any_header(1, Some((8, 0)), 0x1234)]
+    #[case::longer_than_the_packet(15, None, 0)]
+    fn a_header_has_at_least_its_least_length(
+        #[case] words: u8,
+        #[case] icmp: Option<(u8, u8)>,
+        #[case] identifier: u16,
+    ) {
+        let bytes = echo(words);
+        let ethernet = EthernetPacket::new(&bytes).unwrap();
+        let transport = Transport::read(&Ip::read(&ethernet).unwrap()).unwrap_or_default();
+        assert_eq!((transport.icmp, transport.source_port), (icmp, identifier));
     }
 }
