@@ -6,7 +6,7 @@
 #[path = "runs/program.rs"]
 mod program;
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
@@ -19,8 +19,6 @@ use program::Moments;
 
 /// How often a run is killed.
 const KILLS: u64 = 20;
-/// Moments of the kill are drawn from this: a whole run, from network to verdict.
-const LONGEST: Duration = Duration::from_secs(3);
 /// How long the engine may take to remove a container whose stream has closed.
 const REMOVED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -91,8 +89,12 @@ fn none(what: impl Fn() -> Result<Vec<String>, Failed>) -> Result<(), Failed> {
     }
 }
 
-fn signalled(signal: Signal, moment: Duration) -> Result<Option<Output>, Failed> {
-    let child = egret(&["test", "tutorial", "scenarios/two-nodes", "--subject", "docker"]).spawn()?;
+/// A whole run, from network to verdict.
+const RUN: [&str; 5] = ["test", "tutorial", "scenarios/two-nodes", "--subject", "docker"];
+
+/// Whether a run was still alive when it was killed at this moment.
+fn is_killed(moment: Duration) -> Result<bool, Failed> {
+    let child = egret(&RUN).spawn()?;
     let process = Pid::from_raw(i32::try_from(child.id())?);
     let started = Instant::now();
     let (tell, ended) = std::sync::mpsc::channel();
@@ -104,19 +106,25 @@ fn signalled(signal: Signal, moment: Duration) -> Result<Option<Output>, Failed>
     });
     let cut_short = ended.recv_timeout(moment.saturating_sub(started.elapsed())).is_err();
     if cut_short {
-        kill(process, signal)?;
+        kill(process, Signal::SIGKILL)?;
     }
-    let output = waiting.join().map_err(|_| "the waiting thread panicked")??;
-    Ok(cut_short.then_some(output))
+    waiting.join().map_err(|_| "the waiting thread panicked")??;
+    Ok(cut_short)
 }
 
 fn killed() -> Result<(), Failed> {
     none(|| containers(true))?;
+    let started = Instant::now();
+    let output = egret(&RUN).output()?;
+    let longest = started.elapsed();
+    if !output.status.success() {
+        return Err(text(&output).into());
+    }
     let mut moments = Moments::new();
     let seed = moments.seed;
     let mut cut_short = 0;
     for _ in 0..KILLS {
-        cut_short += u64::from(signalled(Signal::SIGKILL, moments.draw(LONGEST))?.is_some());
+        cut_short += u64::from(is_killed(moments.draw(longest))?);
     }
     if cut_short < KILLS / 4 {
         return Err(format!("only {cut_short} of {KILLS} runs were cut short (seed {seed})").into());
@@ -134,15 +142,25 @@ fn killed() -> Result<(), Failed> {
     whole().map_err(|failed: Failed| format!("seed {seed}: {failed:?}").into())
 }
 
+/// Runs the whole corpus, and ends it when its containers come up or when this many cases have been judged: long before
+/// its end, however fast the machine.
 fn interrupted() -> Result<(), Failed> {
-    for (signal, milliseconds) in [(Signal::SIGINT, 300), (Signal::SIGTERM, 900), (Signal::SIGINT, 1500)] {
-        if let Some(output) = signalled(signal, Duration::from_millis(milliseconds))? {
-            if output.status.success() {
-                return Err(format!("an interrupted run ended well: {}", text(&output)).into());
-            }
-            if !(containers(true)?.is_empty() && networks()?.is_empty()) {
-                return Err(format!("left behind after {milliseconds} ms: {}", text(&output)).into());
-            }
+    for (signal, judged) in [(Signal::SIGINT, 0), (Signal::SIGTERM, 1), (Signal::SIGINT, 8)] {
+        let mut child = egret(&["test", "--subject", "docker"]).spawn()?;
+        while containers(true)?.is_empty() && child.try_wait()?.is_none() {
+            std::thread::yield_now();
+        }
+        let mut lines = BufReader::new(child.stdout.take().ok_or("its output is not here")?).lines();
+        let said: Vec<String> = lines.by_ref().take(judged).collect::<Result<_, _>>()?;
+        kill(Pid::from_raw(i32::try_from(child.id())?), signal)?;
+        let rest: Vec<String> = lines.collect::<Result<_, _>>()?;
+        let output = child.wait_with_output()?;
+        let said = format!("{}\n{}\n{}", said.join("\n"), rest.join("\n"), text(&output));
+        if output.status.code() != Some(if signal == Signal::SIGINT { 130 } else { 143 }) {
+            return Err(format!("{signal} after {judged} cases: {} {said}", output.status).into());
+        }
+        if !(containers(true)?.is_empty() && networks()?.is_empty()) {
+            return Err(format!("left behind after {judged} cases: {said}").into());
         }
     }
     Ok(())
@@ -175,8 +193,7 @@ fn pass_on<T: Write>(mut from: impl Read, mut to: T, end: impl FnOnce(&T) -> io:
 
 fn far_away() -> Result<(), Failed> {
     let host = format!("tcp://{}", forwarded()?);
-    let cases = ["test", "tutorial", "scenarios/two-nodes", "--subject", "docker"];
-    let output = egret(&cases).env("DOCKER_HOST", &host).output()?;
+    let output = egret(&RUN).env("DOCKER_HOST", &host).output()?;
     let said = text(&output);
     if !output.status.success() || !said.contains("2 cases on docker: 2 passed") {
         return Err(format!("{host}: {} {said}", output.status).into());
@@ -208,8 +225,16 @@ fn refused() -> Result<(), Failed> {
         ("DOCKER_HOST", "ssh://somewhere", "ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock"),
         ("DOCKER_HOST", "unix:///nowhere.sock", "no container engine answers at unix:///nowhere.sock"),
         ("DOCKER_HOST", "tcp://127.0.0.1:1", "no container engine answers at tcp://127.0.0.1:1"),
-        ("EGRET_IMAGE_BINARY", "/etc/passwd", "`/etc/passwd` cannot be the image's one file"),
-        ("EGRET_IMAGE_BINARY", "/nowhere", "`/nowhere` cannot be the image's one file"),
+        (
+            "EGRET_IMAGE_BINARY",
+            "/etc/passwd",
+            "`/etc/passwd`, which EGRET_IMAGE_BINARY names, cannot be the image's one file",
+        ),
+        (
+            "EGRET_IMAGE_BINARY",
+            "/nowhere",
+            "`/nowhere`, which EGRET_IMAGE_BINARY names, cannot be the image's one file",
+        ),
     ];
     for (variable, value, message) in cases {
         let output = egret(&["test", "tutorial", "--subject", "docker"]).env(variable, value).output()?;

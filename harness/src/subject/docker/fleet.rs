@@ -355,11 +355,13 @@ impl Fleet {
 
     /// Removes the containers and the network.
     pub(super) async fn end(&mut self) {
+        if !interrupt::is_interrupted() {
+            leftovers::remove_run(&self.engine, &self.run.id()).await;
+        }
         if interrupt::is_interrupted() {
             // It is being done, and ends the process.
             pending::<()>().await;
         }
-        leftovers::remove_run(&self.engine, &self.run.id()).await;
         self.peers.clear();
     }
 }
