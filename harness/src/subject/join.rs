@@ -45,6 +45,18 @@ pub(crate) fn was_dropped(attempt: &Attempt, flow: &Flow) -> bool {
     matches!(flow.verdict, Verdict::Dropped(_)) && sent_for(attempt, flow).is_some()
 }
 
+/// When the client of a connection that stays open, asked at `since`, sent what its report is about. One that found it
+/// reset before it spoke has sent that earlier: its kernel says again what nobody has confirmed, whenever there is a way
+/// again. `flows` are those since it was asked before.
+pub(super) fn spoke(report: &Report, flows: &[Flow], since: u64) -> u64 {
+    let Some(attempt) = report.attempts.last().filter(|_| report.outcome == Outcome::Reset) else {
+        return since;
+    };
+    let sent =
+        flows.iter().filter(|flow| flow.direction == Direction::Egress && sent_for(attempt, flow).is_some());
+    sent.map(|flow| flow.time).max().map_or(since, |last| last.min(since))
+}
+
 /// Puts the reports of clients that were told last in their places.
 pub(super) fn settled(decided: &mut [Decided], reports: Vec<(usize, Report)>) {
     for (index, report) in reports {
@@ -216,5 +228,21 @@ pub(crate) mod tests {
         // Without a proxy in between it is somebody else's.
         let direct = observe(Judged { pod: Some(&client), node: &node }, &report, &flows[1..]);
         assert_eq!(direct.ingress, None);
+    }
+
+    /// Its kernel tries at 3 and at 7, and its client is asked at 5.
+    #[rstest]
+    #[case::reset_before_it_spoke(Outcome::Reset, &[3], 3)]
+    #[case::reset_when_it_spoke(Outcome::Reset, &[3, 7], 5)]
+    #[case::nobody_sent_anything(Outcome::Reset, &[], 5)]
+    #[case::what_is_open_speaks_now(Outcome::Open, &[3], 5)]
+    fn when_a_connection_spoke(#[case] outcome: Outcome, #[case] sent: &[u64], #[case] since: u64) {
+        let report = Report { outcome, addresses: Vec::new(), attempts: vec![query()] };
+        let at = |time: &u64| {
+            let flow = seen("client", Direction::Egress, &format!("{CLIENT}:40000"), Verdict::Forwarded);
+            Flow { time: *time, ..flow }
+        };
+        let flows: Vec<Flow> = sent.iter().map(at).collect();
+        assert_eq!(spoke(&report, &flows, 5), since);
     }
 }

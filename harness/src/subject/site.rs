@@ -23,7 +23,7 @@ use egret_probe::{Exchange, ProbeError, Report};
 use serde::{Deserialize, Serialize};
 
 use super::question::Question;
-use super::{SubjectError, question};
+use super::{SubjectError, join, question};
 use crate::case::StepEvent;
 use asking::{Connection, Ring, Running};
 use serving::Serving;
@@ -311,6 +311,7 @@ impl Site {
             let netns = self.topology.client(&self.world, &question.from).ok_or_else(missing)?.try_clone()?;
             let started = now();
             let connection = self.connection(&question);
+            let stays = connection.is_some();
             let mut running = asking::start(netns, question, connection);
             let topology = &mut self.topology;
             let mut drain = || topology.agents().flat_map(Agent::drain).collect();
@@ -320,7 +321,13 @@ impl Site {
             if report.is_none() {
                 self.dropped.push((index, running));
             }
-            all.push(Decided { during: (started, now()), report });
+            let mut since = started;
+            if let Some(report) = report.as_ref().filter(|_| stays) {
+                let flows = self.drain();
+                self.flows.extend(flows);
+                since = join::spoke(report, &self.flows, started);
+            }
+            all.push(Decided { during: (since, now()), report });
         }
         Ok(all)
     }

@@ -30,6 +30,8 @@ pub struct Kept {
     ended: Option<Outcome>,
     /// Lines that were said.
     said: u64,
+    /// A line was said and not heard: the kernel goes on saying it.
+    unheard: bool,
     /// What was heard and not looked at.
     heard: Vec<u8>,
 }
@@ -115,13 +117,23 @@ impl Kept {
         let Some(stream) = &mut self.stream else { return Err(Stop::Saw(Outcome::Closed)) };
         let remote = stream.peer_addr().map_err(ended)?;
         let failed = |error| Stop::from_io("talk to", remote, error);
+        // What the kernel said again may be on its way while this begins, and that it found no way is no news: of the next
+        // time that it tries, it is.
+        let mut expects_old = std::mem::replace(&mut self.unheard, true);
+        let mut is_old = |error: &std::io::Error| {
+            outcome_of(error) == Some(Outcome::Unreachable) && std::mem::take(&mut expects_old)
+        };
         self.said += 1;
         let line = format!("egret {}\n", self.said);
-        stream.write_all(line.as_bytes()).await.map_err(failed)?;
+        match stream.write_all(line.as_bytes()).await {
+            // None of it was taken: a line is shorter than what the kernel takes at once.
+            Err(error) if is_old(&error) => stream.write_all(line.as_bytes()).await.map_err(failed)?,
+            written => written.map_err(failed)?,
+        }
         while !hears(&mut self.heard, line.as_bytes()) {
             // The kernel keeps a message that there is no way back while the packet's sender holds the socket, as it
             // may when the way is short (tcp(7), "soft error"); later ones make no socket readable.
-            if let Some(error) = stream.take_error().map_err(ended)? {
+            if let Some(error) = stream.take_error().map_err(ended)?.filter(|error| !is_old(error)) {
                 return Err(failed(error));
             }
             let ready = stream.ready(Interest::READABLE | Interest::ERROR).await.map_err(ended)?;
@@ -131,10 +143,11 @@ impl Kept {
             match stream.try_read_buf(&mut self.heard) {
                 Ok(0) => return Err(Stop::Saw(Outcome::Closed)),
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock || is_old(&error) => {}
                 Err(error) => return Err(failed(error)),
             }
         }
+        self.unheard = false;
         Ok(())
     }
 
