@@ -18,6 +18,14 @@ pub struct ServiceKey {
     pub slot: u32,
 }
 
+impl ServiceKey {
+    /// One row of the frontend with this address, protocol number and port.
+    #[must_use]
+    pub const fn new(address: Address, protocol: u8, port: u16, slot: u32) -> Self {
+        Self { address, port: port.to_be_bytes(), protocol, pad: 0, slot }
+    }
+}
+
 /// Value of the service map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

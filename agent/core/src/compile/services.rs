@@ -142,13 +142,7 @@ fn frontends(service: &Service) -> impl Iterator<Item = (Frontend, &ServicePort)
 }
 
 fn key((address, protocol, port): Frontend, slot: u32) -> ServiceKey {
-    ServiceKey {
-        address: address.into(),
-        port: port.to_be_bytes(),
-        protocol: protocol.number(),
-        pad: 0,
-        slot,
-    }
+    ServiceKey::new(address.into(), protocol.number(), port, slot)
 }
 
 /// The pods that a service selects.

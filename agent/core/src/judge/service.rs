@@ -52,13 +52,7 @@ impl Cluster {
     /// Backends of a service's address and port, as the service map holds them; `None`: it is no service.
     fn behind(&self, address: IpAddr, protocol: Protocol, port: u16) -> Option<Vec<(IpAddr, u16)>> {
         let services = &self.nodes.first()?.state.services;
-        let key = |slot| ServiceKey {
-            address: address.into(),
-            port: port.to_be_bytes(),
-            protocol: protocol.number(),
-            pad: 0,
-            slot,
-        };
+        let key = |slot| ServiceKey::new(address.into(), protocol.number(), port, slot);
         let count = services.get(&key(0))?.count;
         let entries = (1..=u32::from(count)).filter_map(|slot| services.get(&key(slot)));
         Some(entries.map(|entry| (entry.address.to_ip(), u16::from_be_bytes(entry.port))).collect())

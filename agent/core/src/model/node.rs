@@ -92,7 +92,8 @@ impl Node {
     ///
     /// The datapath takes any backend. Here it is always the first, so that predictions repeat.
     pub(super) fn translate(&self, packet: &mut Packet) -> Result<(), DropReason> {
-        let key = |slot| service_key(packet.server, packet.server_port, packet.protocol, slot);
+        let key =
+            |slot| ServiceKey::new(packet.server.into(), packet.protocol.number(), packet.server_port, slot);
         if !self.state().services.contains_key(&key(0)) {
             return Ok(());
         }
@@ -104,7 +105,7 @@ impl Node {
 
     /// Whether an address and port are those of a service.
     pub(super) fn has_service(&self, address: IpAddr, port: u16, protocol: Protocol) -> bool {
-        self.state().services.contains_key(&service_key(address, port, protocol, 0))
+        self.state().services.contains_key(&ServiceKey::new(address.into(), protocol.number(), port, 0))
     }
 
     /// A packet leaves an endpoint, after service translation.
@@ -182,16 +183,6 @@ const fn side(direction: Direction) -> Side {
     match direction {
         Direction::Egress => Side::Client,
         Direction::Ingress => Side::Server,
-    }
-}
-
-fn service_key(address: IpAddr, port: u16, protocol: Protocol, slot: u32) -> ServiceKey {
-    ServiceKey {
-        address: address.into(),
-        port: port.to_be_bytes(),
-        protocol: protocol.number(),
-        pad: 0,
-        slot,
     }
 }
 

@@ -6,14 +6,15 @@ use egret_shared::decide::conntrack::tcp::{ACK, SYN};
 use egret_shared::protocol::{self, extension};
 use egret_shared::{
     Action, Address, CtStatus, Direction, DropReason, Identity, LOOPBACK_V6, MARK_LOOPBACK, ServiceEntry,
-    ServiceKey, Verdict,
+    ServiceKey,
 };
 use ipnet::IpNet;
 use libtest_mimic::Failed;
 
 use super::bench::{Bench, EGRESS, INGRESS, PEER, PEER_IDENTITY, PEER6, POD, POD6, Row, same};
 use super::frames6::{Extension, echo, ends, icmp, ipv6, neighbour, port_unreachable, tcp, tcp_behind, udp};
-use super::{Body, frames, table};
+use super::policies::as_in_the_table;
+use super::{Body, frames};
 
 pub(crate) const ALL: &[(&str, Body)] = &[
     ("without its programs IPv6 is a family that is not known", unknown_family),
@@ -250,13 +251,7 @@ fn translated(bench: &mut Bench) -> Result<(), Failed> {
     bench.add_ipv6()?;
     let service: Ipv6Addr = "3fff:10:96::a".parse()?;
     for transport in [protocol::TCP, protocol::UDP] {
-        let key = |slot| ServiceKey {
-            address: Address::from(IpAddr::V6(service)),
-            port: 53_u16.to_be_bytes(),
-            protocol: transport,
-            pad: 0,
-            slot,
-        };
+        let key = |slot| ServiceKey::new(Address::from(IpAddr::V6(service)), transport, 53, slot);
         let backend = Address::from(IpAddr::V6(PEER6));
         let entry = ServiceEntry { address: backend, port: 5353_u16.to_be_bytes(), count: 0 };
         bench.datapath.maps.put_service(key(1), entry)?;
@@ -281,8 +276,7 @@ fn own_backend(bench: &mut Bench) -> Result<(), Failed> {
     bench.enforce(INGRESS, EGRESS)?;
     let service: Ipv6Addr = "3fff:10:96::a".parse()?;
     let address = Address::from(IpAddr::V6(service));
-    let key =
-        |slot| ServiceKey { address, port: 53_u16.to_be_bytes(), protocol: protocol::TCP, pad: 0, slot };
+    let key = |slot| ServiceKey::new(address, protocol::TCP, 53, slot);
     let pod = Address::from(IpAddr::V6(POD6));
     let entry = ServiceEntry { address: pod, port: 5353_u16.to_be_bytes(), count: 0 };
     bench.datapath.maps.put_service(key(1), entry)?;
@@ -301,33 +295,10 @@ fn own_backend(bench: &mut Bench) -> Result<(), Failed> {
 /// As over IPv4: the decision knows identities, not families.
 fn shared_table(bench: &mut Bench) -> Result<(), Failed> {
     bench.add_ipv6()?;
-    for case in table::CASES.iter().filter(|case| case.protocol != protocol::ICMP) {
-        for row in case.rows {
-            let (key, prefix) = row.key();
-            bench.datapath.maps.put_policy(key, prefix, row.entry())?;
-        }
-        bench.datapath.maps.put_ipcache(IpNet::from(IpAddr::V6(PEER6)), case.peer)?;
-        bench.datapath.maps.forget_connections()?;
-        bench.enforce(0, case.policy)?;
-        let frame = match case.protocol {
-            protocol::TCP => tcp((POD6, 40000), (PEER6, case.port), SYN),
-            protocol::UDP => udp((POD6, 40000), (PEER6, case.port)),
-            protocol::ICMPV6 => echo(POD6, PEER6, u8::try_from(case.port)?, 77),
-            other => return Err(format!("{}: no frame for protocol {other}", case.name).into()),
-        };
-        // A test run has no proxy to redirect to, which is the next thing to go wrong.
-        let expected = match case.verdict {
-            Verdict::Redirected(_) => Verdict::Dropped(DropReason::SocketLookupFailed),
-            verdict @ (Verdict::Forwarded | Verdict::Dropped(_)) => verdict,
-        };
-        let ran = bench.run(Direction::Egress, &frame)?;
-        let record = ran.record.ok_or("there is no record")?;
-        let got = (Verdict::from_number(record.verdict), record.rule, record.match_type);
-        same(case.name, got, (Some(expected), case.rule, case.match_type as u8))?;
-        for row in case.rows {
-            let (key, prefix) = row.key();
-            bench.datapath.maps.delete_policy(key, prefix)?;
-        }
-    }
-    Ok(())
+    as_in_the_table(bench, PEER6.into(), |case| match case.protocol {
+        protocol::TCP => Some(tcp((POD6, 40000), (PEER6, case.port), SYN)),
+        protocol::UDP => Some(udp((POD6, 40000), (PEER6, case.port))),
+        protocol::ICMPV6 => Some(echo(POD6, PEER6, u8::try_from(case.port).ok()?, 77)),
+        _ => None,
+    })
 }

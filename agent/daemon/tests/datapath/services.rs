@@ -25,17 +25,11 @@ const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 12);
 
 fn service(bench: &mut Bench, protocol: u8, backends: &[Ipv4Addr]) -> Result<(), Failed> {
-    let key = |slot: usize| ServiceKey {
-        address: Address::from(SERVICE),
-        port: 53_u16.to_be_bytes(),
-        protocol,
-        pad: 0,
-        slot: u32::try_from(slot).unwrap_or(u32::MAX),
-    };
+    let key = |slot| ServiceKey::new(Address::from(SERVICE), protocol, 53, slot);
     let maps = &mut bench.datapath.maps;
-    for (index, backend) in backends.iter().enumerate() {
+    for (slot, backend) in (1..).zip(backends) {
         let entry = ServiceEntry { address: Address::from(*backend), port: 5353_u16.to_be_bytes(), count: 0 };
-        maps.put_service(key(index + 1), entry)?;
+        maps.put_service(key(slot), entry)?;
     }
     let count = u16::try_from(backends.len())?;
     Ok(maps.put_service(key(0), ServiceEntry { count, ..ServiceEntry::default() })?)
