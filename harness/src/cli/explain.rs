@@ -1,5 +1,7 @@
 //! `egret explain FROM TO[:PORT[/PROTO]] -f PATH…`: why one flow passes or not.
 
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use egret_core::fqdn::Names;
@@ -77,10 +79,15 @@ fn question(arguments: &Arguments, world: &World) -> Result<Question, String> {
     let (port, protocol) = match port {
         Some(port) => traffic(port)?,
         None => only_port(&to, world)
-            .ok_or_else(|| format!("`{}` needs a port: `{}:80`", arguments.to, arguments.to))?,
+            .ok_or_else(|| format!("`{}` needs a port: `{}:80`", arguments.to, in_brackets(&arguments.to)))?,
     };
     let layer7 = layer7(arguments)?;
     Ok(Question { from: party(&arguments.from)?, to, protocol, port, layer7 })
+}
+
+/// How a party is written before a port.
+fn in_brackets(party: &str) -> Cow<'_, str> {
+    if party.parse::<Ipv6Addr>().is_ok() { format!("[{party}]").into() } else { party.into() }
 }
 
 /// What a proxy would see.

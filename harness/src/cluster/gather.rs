@@ -108,7 +108,7 @@ impl Parts {
         }
         let (version, kind) = match (object.text(&["apiVersion"]), object.text(&["kind"])) {
             (Some(version), Some(kind)) => (version.to_owned(), kind.to_owned()),
-            (None, None) => return self.ignore("document that is no Kubernetes object", object),
+            (None, None) => return self.ignore("without `kind`", object),
             (Some(_), None) | (None, Some(_)) => {
                 problems.add(
                     Diagnostic::error("an object needs `apiVersion` and `kind`").at(object.locate("kind")),

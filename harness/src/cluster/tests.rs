@@ -78,8 +78,7 @@ fn finished_pods_and_foreign_objects_are_named_as_ignored() {
     );
     assert_eq!(
         cluster.ignored_line().unwrap(),
-        "ignored, neither a policy nor part of the world: 2 ConfigMap, 1 NetworkPolicy, 1 document that is no \
-         Kubernetes object, 1 finished Pod"
+        "ignored, neither a policy nor part of the world: 2 ConfigMap, 1 NetworkPolicy, 1 finished Pod, 1 without `kind`"
     );
     assert!(cluster.desired.world.pods.is_empty());
 }

@@ -123,11 +123,21 @@ fn wild(name: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<Vec<
 pub(super) fn pod(name: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<ObjectName> {
     let pod = ObjectName::parse(name.text());
     problems.expect(world.pods.contains_key(&pod).then(|| pod.clone()), || {
+        if is_meant_as_address(name.text()) {
+            return Diagnostic::error(format!("`{}` is no address", name.text()))
+                .at(name.location())
+                .help("write `203.0.113.7:80` or `[2001:db8::7]:80`");
+        }
         let pods: Vec<_> = world.pods.keys().map(|pod| short(pod)).collect();
         Diagnostic::error(format!("there is no pod `{}`", name.text()))
             .at(name.location())
             .nearest(name.text(), &pods)
     })
+}
+
+/// Whether somebody wrote an address, and not well: no name of a pod looks like this.
+fn is_meant_as_address(text: &str) -> bool {
+    text.starts_with('[') || (text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || c == '.'))
 }
 
 fn node(name: &Piece<'_>, world: &World, problems: &mut Problems) -> Option<String> {
