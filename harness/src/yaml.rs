@@ -103,7 +103,11 @@ fn parsed(source: &Arc<Source>, chunk: &Chunk) -> Result<Vec<Node>, Vec<Diagnost
     let mut roots = serde_saphyr::from_multiple_with_options::<Node>(text, options)
         .map_err(|error| vec![error::of_parser(source, chunk, &error)])?;
     roots.iter_mut().for_each(|root| root.each_place(&|place| *place = chunk.in_file(*place)));
-    Ok(roots)
+    // To the parser, keys that differ in their tags or in how they are quoted are different ones.
+    match roots.iter().find_map(Node::key_twice) {
+        Some((key, place)) => Err(vec![error::key_twice(key).at(place.in_source(source))]),
+        None => Ok(roots),
+    }
 }
 
 // === impl Document ===

@@ -112,10 +112,15 @@ fn words(error: &serde_saphyr::Error) -> Diagnostic {
     // The parser repeats the place behind its message and names its own options; both say nothing here.
     let text = text.split(" at line ").next().unwrap_or_default();
     let text = text.split(", set DuplicateKeyPolicy").next().unwrap_or_default();
-    Diagnostic::error(match text.strip_prefix("duplicate mapping key: ") {
-        Some(key) => format!("the key `{key}` stands twice in one mapping"),
-        None => format!("this is not YAML: {text}"),
-    })
+    match text.strip_prefix("duplicate mapping key: ") {
+        Some(key) => key_twice(key),
+        None => Diagnostic::error(format!("this is not YAML: {text}")),
+    }
+}
+
+/// A key that stands twice in one mapping.
+pub(super) fn key_twice(key: &str) -> Diagnostic {
+    Diagnostic::error(format!("the key `{key}` stands twice in one mapping"))
 }
 
 /// Byte offset of a line and a column of characters, both from 1.

@@ -1,5 +1,6 @@
 //! The located tree: values with their places, mappings in their order with the places of their keys.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -12,6 +13,8 @@ use crate::source::Place;
 
 /// Most errors that are looked for in one object: each further one means to read it once more.
 const MOST_ERRORS: usize = 50;
+/// Keys of a mapping that are compared each with each.
+const FEW: usize = 16;
 
 /// One value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +105,23 @@ impl Node {
                 change(key);
                 node.each_place(change);
             }
+        }
+    }
+
+    /// A key that stands twice in one mapping, with its second place.
+    pub(super) fn key_twice(&self) -> Option<(&str, Place)> {
+        match &self.value {
+            Value::Sequence(items) => items.iter().find_map(Self::key_twice),
+            Value::Mapping(entries) => {
+                twice(entries).or_else(|| entries.iter().find_map(|(.., node)| node.key_twice()))
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Negative(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::LeftOut => None,
         }
     }
 
@@ -235,6 +255,17 @@ impl<'de> Visitor<'de> for AnyValue {
         }
         Ok(Value::Mapping(entries))
     }
+}
+
+/// The first key that was there before it, with its place.
+pub(super) fn twice(entries: &[(String, Place, Node)]) -> Option<(&str, Place)> {
+    let is_known = |index: usize, key: &str| entries.iter().take(index).any(|(other, ..)| other == key);
+    let mut keys = entries.iter().map(|(key, place, _)| (key.as_str(), *place));
+    if entries.len() <= FEW {
+        return keys.enumerate().find(|(index, (key, _))| is_known(*index, key)).map(|(_, key)| key);
+    }
+    let mut known = BTreeSet::new();
+    keys.find(|(key, _)| !known.insert(*key))
 }
 
 /// The parser's place as ours.

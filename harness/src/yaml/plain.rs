@@ -8,18 +8,14 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use super::MOST_VALUES;
 use super::chunk::Chunk;
-use super::node::{Node, Value};
+use super::node::{Node, Value, twice};
 use crate::source::Place;
 use scalar::Token;
 
 /// Collections inside each other; what is deeper is the full parser's business, which has a limit of its own.
 const DEEPEST: usize = 48;
-/// Keys of a mapping that are compared each with each.
-const FEW: usize = 16;
 
 /// What the quick pass makes of a chunk.
 pub(super) enum Quick {
@@ -360,18 +356,6 @@ impl Pass<'_> {
 
 /// A mapping, unless a key stands twice.
 fn of_entries(entries: Vec<(String, Place, Node)>) -> Option<Node> {
-    let is_twice = if entries.len() <= FEW {
-        let mut rest = entries.as_slice();
-        let mut is_twice = false;
-        while let Some(((key, ..), others)) = rest.split_first() {
-            is_twice |= others.iter().any(|(other, ..)| other == key);
-            rest = others;
-        }
-        is_twice
-    } else {
-        let keys: BTreeSet<&str> = entries.iter().map(|(key, ..)| key.as_str()).collect();
-        keys.len() < entries.len()
-    };
     let at = entries.first()?.1;
-    (!is_twice).then_some(Node { value: Value::Mapping(entries), at })
+    twice(&entries).is_none().then_some(Node { value: Value::Mapping(entries), at })
 }

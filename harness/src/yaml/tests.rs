@@ -1,6 +1,7 @@
 //! Places, errors and agreement of the two YAML readers.
 
 use proptest::prelude::*;
+use rstest::rstest;
 use serde::Deserialize;
 
 use super::*;
@@ -105,6 +106,24 @@ fn text_that_is_no_yaml_is_shown() {
         .flat_map(|text| documents(&Source::new("broken.yaml", *text)).expect_err("broken"))
         .collect();
     insta::assert_snapshot!(render_all(&errors, Style::Plain));
+}
+
+/// As the API server, which reads YAML as JSON.
+#[rstest]
+#[case::tags("a: 1\n!x a: 2\n", Some(2))]
+#[case::other_tags("!x a: 1\n!y a: 2\n", Some(2))]
+#[case::quotes("a: 1\n'a': !x 2\n", Some(2))]
+#[case::numbers("a: &x\n  1: 1\n  \"1\": 2\n", Some(3))]
+#[case::in_many(format!("- &x\n{}", (0..40).map(|key| format!("  k{}: x\n", key % 39)).collect::<String>()).leak(), Some(41))]
+#[case::other_mappings("- &x { a: 1 }\n- { a: { a: 2 } }\n", None)]
+#[case::merged("x: &x { a: 1, b: 2 }\ny: { a: 3, <<: *x }\n", None)]
+fn a_key_is_its_text(#[case] text: &str, #[case] line: Option<usize>) {
+    let read = documents(&Source::new("twice.yaml", text));
+    let problem = read.err().map(|problems| {
+        assert!(problems[0].message.contains("stands twice in one mapping"), "{problems:?}");
+        problems[0].location.as_ref().expect("a place").line
+    });
+    assert_eq!(problem, line);
 }
 
 /// YAML ends lines at carriage returns too; message and picture say the same line.
