@@ -36,6 +36,7 @@ pub mod author;
 pub mod change;
 pub mod compile;
 pub mod destination;
+mod dialect;
 pub mod diff;
 pub mod flow;
 pub mod fqdn;

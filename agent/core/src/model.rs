@@ -2,12 +2,14 @@
 //!
 //! | part | module |
 //! | --- | --- |
+//! | where a connection comes from | `client` |
 //! | one node: services, policy, connections | `node` |
 //! | a packet's way from client to server | `route` |
 //! | what the proxies for HTTP and TLS let pass | `proxy` |
 //! | names: the client's resolver, the DNS proxy, the cluster's server | `resolver` |
 //! | connections that stay open from step to step | `kept` |
 
+mod client;
 mod kept;
 mod node;
 mod proxy;
@@ -24,11 +26,12 @@ use crate::probe::{JudgedAs, Judgement, Observation, Outcome, Peer, Port, Probe,
 use crate::state::DatapathState;
 use crate::world::Application;
 use crate::{Desired, ObjectName, Protocol};
+use client::Client;
 use egret_shared::DropReason;
 use kept::Kept;
 use node::Node;
 use proxy::Said;
-use route::{Arrival, Client, Journey};
+use route::{Arrival, Journey};
 
 /// A cluster without packets. Its clock starts at 0 and moves only by [`Model::advance`].
 #[derive(Clone, Debug, Default)]

@@ -11,8 +11,9 @@
 //! | label selectors as written | `selector` |
 //! | DNS names and patterns | `name` |
 //! | NetworkPolicy | `kubernetes` |
-//! | Cilium's policies: sections, peers, ports | `cilium`, `peer`, `port` |
+//! | Cilium's policies: sections, rules, peers, ports | `cilium`, `written`, `peer`, `port` |
 //! | policies in tiers | `tier` |
+//! | a rule that matches | `named` |
 //! | the order in which all of them are asked | `order` |
 //! | what a proxy lets pass | `inside` |
 
@@ -20,12 +21,14 @@ mod cilium;
 mod inside;
 mod kubernetes;
 mod name;
+mod named;
 mod order;
 mod party;
 mod peer;
 mod port;
 mod selector;
 mod tier;
+mod written;
 
 use alloc::string::String;
 use alloc::vec::Vec;

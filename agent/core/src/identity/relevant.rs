@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
+use crate::dialect::Dialect;
 use crate::identity::label::{Label, LabelSet, Source};
-use crate::rule::Dialect;
 use crate::world::{Pod, World};
 use crate::{Labels, ObjectName};
 

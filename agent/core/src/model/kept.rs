@@ -7,9 +7,10 @@ use egret_shared::decide::conntrack::tcp;
 use egret_shared::{Direction, Verdict};
 
 use super::Model;
+use super::client::Client;
 use super::node::Packet;
 use super::proxy::Said;
-use super::route::{Arrival, Client, Journey, exists, node_of};
+use super::route::{Arrival, Journey, exists, node_of};
 use crate::probe::{Http, JudgedAs, Judgement, Observation, Opening, Outcome, Source};
 use crate::{Protocol, World};
 

@@ -7,7 +7,7 @@ use egret_shared::decide::conntrack::{count, is_live, open, tcp};
 use egret_shared::decide::policy::{Decision, decide};
 use egret_shared::{CtEntry, CtKey, Direction, DropReason, Identity, ServiceKey, Side, Verdict};
 
-use super::route::Client;
+use super::client::Client;
 use crate::compile::{Changed, Compiler};
 use crate::fqdn::Names;
 use crate::probe::{JudgedAs, Judgement};

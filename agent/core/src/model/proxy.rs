@@ -7,7 +7,8 @@ use core::net::IpAddr;
 use egret_shared::{Direction, Proxy};
 
 use super::Model;
-use super::route::{Arrival, Client, Journey};
+use super::client::Client;
+use super::route::{Arrival, Journey};
 use crate::Protocol;
 use crate::http::Request;
 use crate::probe::{Http, Outcome, Peer};

@@ -7,7 +7,8 @@ use core::net::IpAddr;
 
 use egret_shared::Proxy;
 
-use super::route::{Arrival, Client, Journey};
+use super::client::Client;
+use super::route::{Arrival, Journey};
 use super::{Model, dns_service};
 use crate::compile::Changed;
 use crate::probe::{Judgement, Observation, Outcome, Record, Source};

@@ -6,28 +6,10 @@ use alloc::vec::Vec;
 
 use egret_shared::Direction;
 
-use super::peer::Peers;
+use super::written::{Scope, Written, egress, ingress};
 use super::{Effect, Matching, Order, Question, Statement, peer, port, selector};
-use crate::spec::cilium_network_policy::{
-    CiliumNetworkPolicy, CiliumSpec, EgressRule, IcmpRule, IngressRule, PortRule,
-};
+use crate::spec::cilium_network_policy::{CiliumNetworkPolicy, CiliumSpec};
 use crate::spec::label_selector::LabelSelector;
-
-/// One rule of either direction.
-pub(super) struct Written<'a> {
-    pub(super) peers: Peers<'a>,
-    pub(super) ports: &'a [PortRule],
-    pub(super) icmps: &'a [IcmpRule],
-}
-
-/// What holds for every rule of a section.
-#[derive(Clone, Copy)]
-pub(super) struct Scope<'a> {
-    /// Namespace of the policy; `None` for the cluster-wide kind.
-    pub(super) namespace: Option<&'a str>,
-    /// The subject is chosen by `reserved:init`.
-    pub(super) for_init: bool,
-}
 
 /// What each section that selects the subject says of a flow.
 pub(super) fn statements<'a>(
@@ -101,40 +83,4 @@ fn selects(question: &Question<'_>, spec: &CiliumSpec, namespace: Option<&str>) 
         }
         None => is(&spec.node_selector, &|_| false),
     }
-}
-
-fn ingress(written: &Option<Vec<IngressRule>>) -> Vec<Written<'_>> {
-    let rules = written.iter().flatten().map(|rule| Written {
-        peers: Peers {
-            endpoints: rule.from_endpoints.as_deref(),
-            cidrs: rule.from_cidr.as_deref(),
-            cidr_sets: rule.from_cidr_set.as_deref(),
-            entities: rule.from_entities.as_deref(),
-            nodes: rule.from_nodes.as_deref(),
-            groups: rule.from_groups.as_deref(),
-            services: None,
-            names: None,
-        },
-        ports: rule.to_ports.as_deref().unwrap_or_default(),
-        icmps: rule.icmps.as_deref().unwrap_or_default(),
-    });
-    rules.collect()
-}
-
-fn egress(written: &Option<Vec<EgressRule>>) -> Vec<Written<'_>> {
-    let rules = written.iter().flatten().map(|rule| Written {
-        peers: Peers {
-            endpoints: rule.to_endpoints.as_deref(),
-            cidrs: rule.to_cidr.as_deref(),
-            cidr_sets: rule.to_cidr_set.as_deref(),
-            entities: rule.to_entities.as_deref(),
-            nodes: rule.to_nodes.as_deref(),
-            groups: rule.to_groups.as_deref(),
-            services: rule.to_services.as_deref(),
-            names: rule.to_fqdns.as_deref(),
-        },
-        ports: rule.to_ports.as_deref().unwrap_or_default(),
-        icmps: rule.icmps.as_deref().unwrap_or_default(),
-    });
-    rules.collect()
 }

@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::order::Named;
+use super::named::Named;
 use super::{Item, Passing, name};
 use crate::judge::Layer7;
 use crate::spec::cilium_network_policy::{HeaderMatch, HttpRule, NameRule, PortRule};

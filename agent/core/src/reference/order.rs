@@ -14,17 +14,11 @@ use alloc::vec::Vec;
 
 use egret_shared::Direction;
 
+use super::named::Named;
 use super::{Effect, Item, Judgement, Matching, Order, Question, Statement, Verdict, inside};
 use crate::Author;
 use crate::author::PolicyId;
 use crate::rule::Dialect;
-
-/// A rule that matches, with its name.
-pub(super) struct Named<'a> {
-    pub(super) author: Author,
-    effect: Effect,
-    pub(super) item: Item<'a>,
-}
 
 /// Rules of one tier by priority and place.
 type Tier<'a> = BTreeMap<(i64, usize), Vec<Named<'a>>>;
@@ -141,11 +135,4 @@ fn asked_in_order(tier: &Tier<'_>) -> End {
         }
     }
     End::Undecided
-}
-
-impl Named<'_> {
-    /// Whether it lets a flow through that no rule denies.
-    pub(super) fn allows(&self) -> bool {
-        self.effect == Effect::Allow
-    }
 }

@@ -7,13 +7,13 @@ use alloc::vec::Vec;
 
 use ipnet::IpNet;
 
-use super::cilium::{Scope, Written};
 use super::party::Party;
+use super::written::{Peers, Scope, Written};
 use super::{Effect, Question, name, selector};
 use crate::rule::Dialect;
 use crate::spec::Document;
 use crate::spec::cilium_cidr_group::CiliumCidrGroup;
-use crate::spec::cilium_network_policy::{CidrRule, Group, NameRule, ServiceRule};
+use crate::spec::cilium_network_policy::{CidrRule, ServiceRule};
 use crate::spec::label_selector::LabelSelector;
 use crate::world::Service;
 use crate::{Labels, ObjectName};
@@ -22,19 +22,6 @@ use crate::{Labels, ObjectName};
 pub(super) const NAMESPACE: &str = "io.kubernetes.pod.namespace";
 /// The label that names a pod's cluster.
 const CLUSTER: &str = "io.cilium.k8s.policy.cluster";
-
-/// The peer fields of one rule; a field that the direction does not have is absent.
-#[derive(Clone, Copy)]
-pub(super) struct Peers<'a> {
-    pub(super) endpoints: Option<&'a [LabelSelector]>,
-    pub(super) cidrs: Option<&'a [String]>,
-    pub(super) cidr_sets: Option<&'a [CidrRule]>,
-    pub(super) entities: Option<&'a [String]>,
-    pub(super) nodes: Option<&'a [LabelSelector]>,
-    pub(super) groups: Option<&'a [Group]>,
-    pub(super) services: Option<&'a [ServiceRule]>,
-    pub(super) names: Option<&'a [NameRule]>,
-}
 
 /// Whether the rule means the peer: ports without any peer field mean everyone, and so do ports beside services
 /// that are not there or empty lists of services and names (15 row 11).

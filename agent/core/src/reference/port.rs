@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::cilium::Written;
 use super::inside::Inside;
+use super::written::Written;
 use super::{Item, Question};
 use crate::Protocol;
 use crate::spec::cilium_network_policy::Port;
