@@ -1,5 +1,6 @@
 //! What a command can end with instead of a result, and the exit code of each.
 
+use crate::count::count;
 use std::path::PathBuf;
 
 use crate::diagnostic::Diagnostic;
@@ -111,9 +112,4 @@ impl Error {
             | Self::Monitor(_) => Exit::Environment,
         }
     }
-}
-
-/// `1 error`, `2 errors`.
-pub(crate) fn count(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }

@@ -23,6 +23,7 @@ pub mod cli;
 pub mod cluster;
 pub mod compare;
 mod conformance;
+mod count;
 pub mod crds;
 pub mod diagnostic;
 pub mod diff;

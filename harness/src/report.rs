@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use crate::case::Capability;
 use crate::compare::CaseResult;
-use crate::error::{Error, count};
+use crate::count::count;
+use crate::error::Error;
 use crate::event::{CaseReport, ProbeReport, RunReport};
 use crate::source::Location;
 

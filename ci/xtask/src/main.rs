@@ -7,6 +7,7 @@ mod ebpf;
 mod fuzz;
 mod lint;
 mod process;
+mod root;
 mod static_binary;
 mod test;
 mod tidy;

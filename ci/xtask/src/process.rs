@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace;
+use crate::root::root;
 
 /// The cargo that runs this program, with the workspace's root as working directory.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
@@ -17,7 +17,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 /// Any other program, with the workspace's root as working directory.
 pub(crate) fn program(name: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(name);
-    command.current_dir(workspace::root());
+    command.current_dir(root());
     command
 }
 

@@ -7,12 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::process;
-
-/// The repository's root: this crate's folder is two levels below it.
-pub(crate) fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here)
-}
+pub(crate) use crate::root::root;
 
 /// Every file that is tracked or about to be (neither ignored nor deleted), relative to the root, ordered.
 pub(crate) fn files() -> Result<Vec<String>> {

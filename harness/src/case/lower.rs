@@ -1,10 +1,12 @@
 //! A case file to a [`Case`]: references resolved, addresses assigned, each step's state complete.
 
 mod address;
+mod around;
 mod change;
 mod expect;
 mod files;
 mod forge;
+mod gather;
 mod internet;
 mod keep;
 mod matrix;
@@ -38,8 +40,9 @@ use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Source};
 use crate::yaml::{Document, Located, Manifest, Short, documents, manifests};
 pub(crate) use address::Addresses;
-use expect::Around;
+use around::Around;
 pub(super) use files::Files;
+use gather::gather;
 use keep::Keeps;
 use parts::Parts;
 use policy::Policies;
@@ -77,7 +80,7 @@ fn lower_source(name: &str, source: &Arc<Source>, files: &Files) -> Result<Case,
     let file: CaseFile = document.read()?;
     let mut problems = Problems::default();
     let mut parts = Parts::default();
-    parts.gather(source, &file.world, files, &mut problems);
+    gather(&mut parts, source, &file.world, files, &mut problems);
     let ipv6 = file.requires.iter().any(|word| matches!(word, CapabilityWord::Ipv6));
     let world = Worldly::new(&parts, ipv6, &mut problems);
     let initial = world.world.clone();

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::TableFormat;
-use crate::error::{Error, count};
+use crate::count::count;
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::subject::cluster::kind::{self, Family, Health, Phase, Shape, Target, Wanted};
 

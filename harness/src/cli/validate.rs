@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::DialectWord;
+use crate::count::count;
 use crate::diagnostic::{Diagnostic, Severity, Style, render_first, sort};
-use crate::error::{Error, count};
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::report::findings;
 use crate::{case, cluster, lint};

@@ -1,7 +1,7 @@
 //! Changes for people, on a terminal and in Markdown.
 
 use super::{Change, Difference, Outcome};
-use crate::error::count;
+use crate::count::count;
 
 pub(super) fn terminal(difference: &Difference) -> String {
     let mut text = String::new();

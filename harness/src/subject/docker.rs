@@ -36,8 +36,9 @@ use egret_core::{Desired, World};
 use tokio::runtime::Runtime;
 
 use super::image::Binary;
+use super::join::Decided;
 use super::question::{self, NotThere, Question};
-use super::site::{Decided, failed};
+use super::site::failed;
 use super::{Applied, LabOptions, Subject, SubjectError, join};
 use crate::case::{Capability, Case, Step, StepEvent};
 use fleet::{Fleet, INTERNET};

@@ -7,9 +7,19 @@ use egret_core::probe::{JudgedAs, Judgement, Observation, Outcome, Probe, Source
 use egret_core::{ObjectName, World};
 use egret_probe::{Attempt, Report, Stage};
 use egret_shared::{CtStatus, Direction, LOOPBACK_V4, LOOPBACK_V6, Verdict};
+use serde::{Deserialize, Serialize};
 
 use super::question;
-use super::site::Decided;
+
+/// A question that is decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Decided {
+    /// When the client started and when it was decided, in nanoseconds since the Unix epoch: the flows in
+    /// between are its own.
+    pub(super) during: (u64, u64),
+    /// Its report; `None` while a client whose packets were dropped is still waiting.
+    pub(super) report: Option<Report>,
+}
 
 /// The packet of a flow, if a client sent it on the connection or query of `attempt`.
 ///

@@ -20,10 +20,10 @@ use egret_core::flow::Flow;
 use egret_core::probe::Source;
 use egret_core::{Desired, ObjectName, World};
 use egret_probe::{Exchange, ProbeError, Report};
-use serde::{Deserialize, Serialize};
 
+use super::join::{self, Decided};
 use super::question::Question;
-use super::{SubjectError, join, question};
+use super::{SubjectError, question};
 use crate::case::StepEvent;
 use asking::{Connection, Ring, Running};
 use serving::Serving;
@@ -79,16 +79,6 @@ pub(super) struct Site {
     kept: BTreeMap<String, (Source, Connection)>,
     lost: u64,
     wall_offset: u64,
-}
-
-/// A question that is decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Decided {
-    /// When the client started and when it was decided, in nanoseconds since the Unix epoch: the flows in
-    /// between are its own.
-    pub(super) during: (u64, u64),
-    /// Its report; `None` while a client whose packets were dropped is still waiting.
-    pub(super) report: Option<Report>,
 }
 
 impl Site {

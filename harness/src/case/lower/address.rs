@@ -19,6 +19,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::parts::Given;
+use super::problems::Problems;
+use crate::diagnostic::Diagnostic;
+use crate::source::Location;
+use crate::yaml::Located;
+
 /// The prefixes of the cluster, with what they hold.
 const CLUSTER: [(IpNet, &str); 6] = [
     (v4([172, 18, 0, 0], 16), "the nodes"),
@@ -145,6 +151,41 @@ const fn v4([a, b, c, d]: [u8; 4], length: u8) -> IpNet {
 
 const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], length: u8) -> IpNet {
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), length))
+}
+
+/// An address of the file.
+pub(super) fn parse_address<T>(
+    part: &Given<T>,
+    address: &Located<String>,
+    problems: &mut Problems,
+) -> Option<IpAddr> {
+    problems.expect(address.value.parse().ok(), || {
+        Diagnostic::error(format!("`{}` is not an address", address.value)).at(part.place(address))
+    })
+}
+
+/// A step cannot bring IPv6 into a world whose nodes and pods have none.
+pub(super) fn check_family(address: IpAddr, ipv6: bool, at: Location, problems: &mut Problems) -> bool {
+    let known = ipv6 || address.is_ipv4();
+    if !known {
+        problems.add(
+            Diagnostic::error(format!("`{address}` is an IPv6 address, and this world has no IPv6"))
+                .at(at)
+                .help("`requires: [ipv6]` gives every node and pod an IPv6 address from the start"),
+        );
+    }
+    known
+}
+
+/// Whether an address of the Internet would collide with the cluster's.
+pub(super) fn check_outside(at: Location, parsed: IpAddr, problems: &mut Problems) -> bool {
+    match of_cluster(parsed) {
+        None => true,
+        Some(whose) => {
+            problems.add(Diagnostic::error(format!("`{parsed}` belongs to {whose} of the cluster")).at(at));
+            false
+        }
+    }
 }
 
 #[cfg(test)]

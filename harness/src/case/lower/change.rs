@@ -6,6 +6,7 @@ use std::time::Duration;
 use egret_core::{Labels, ObjectName};
 
 use super::State;
+use super::gather::gather;
 use super::parts::{Given, Parts};
 use super::piece::Piece;
 use super::problems::Problems;
@@ -31,7 +32,7 @@ pub(super) fn make(
         ChangeFile::Label(label) => relabel(label, &at, source, state, problems),
         ChangeFile::Add(world) => {
             let mut parts = Parts::default();
-            parts.gather(source, world, &state.files, problems);
+            gather(&mut parts, source, world, &state.files, problems);
             state.world.add(&parts, problems);
         }
         ChangeFile::Remove(object) => remove(object, source, state, problems),

@@ -1,22 +1,21 @@
 //! Outcomes: the words after the colon.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use egret_core::Protocol;
 use egret_core::probe::{Http, JudgedAs, Outcome, Request};
-use egret_core::world::World;
 use egret_shared::DropReason;
 
+use super::around::Around;
 use super::forge;
 use super::piece::Piece;
-use super::policy::{self, Policies};
+use super::policy;
 use super::problems::Problems;
 use super::target;
 use crate::case::schema::ExpectFile;
 use crate::case::{ByWord, ClientWord, Expect, Expectation};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::source::{Location, Source};
+use crate::source::Location;
 use crate::yaml::{Located, Short};
 
 /// Words for what the client sees; `http 403` stands for every status.
@@ -36,13 +35,6 @@ const OUTCOMES: [&str; 12] = [
 ];
 /// Words for a direction's verdict.
 const VERDICTS: [&str; 5] = ["forwarded", "redirected", "dropped", "audited", "none"];
-
-/// What stands around an expectation.
-pub(super) struct Around<'a> {
-    pub(super) source: &'a Arc<Source>,
-    pub(super) world: &'a World,
-    pub(super) policies: &'a Policies,
-}
 
 /// One entry of `expect`: every probe that it stands for, each with what is expected of it.
 pub(super) fn lower(

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use egret_core::Protocol;
 use egret_core::probe::{Probe, Request, Source as From};
 
-use super::expect::Around;
+use super::around::Around;
 use super::problems::Problems;
 use super::target::Asked;
 use crate::diagnostic::Diagnostic;

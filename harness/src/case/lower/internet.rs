@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use egret_core::world::{Internet, Serve, Zone};
 
+use super::address::{check_family, check_outside, parse_address};
 use super::parts::Given;
 use super::problems::Problems;
 use super::serve;
-use super::world::{check_family, check_outside, parse_address};
 use crate::case::schema::{AnswersWord, InternetFile};
 use crate::diagnostic::Diagnostic;
 

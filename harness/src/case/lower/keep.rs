@@ -6,7 +6,8 @@ use std::sync::Arc;
 use egret_core::probe::{Http, Opening, Probe, Request, Source as From};
 use egret_core::{Protocol, World};
 
-use super::expect::{self, Around};
+use super::around::Around;
+use super::expect;
 use super::piece::Piece;
 use super::problems::Problems;
 use super::target;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use egret_core::probe::{Http, JudgedAs, Outcome, Peer, Port, Probe, Request, Source};
 use egret_core::{ObjectName, Protocol};
 
-use super::expect::Around;
+use super::around::Around;
 use super::piece::Piece;
 use super::problems::Problems;
 use super::{serve, target};

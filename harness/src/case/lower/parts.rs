@@ -8,11 +8,10 @@ use std::sync::Arc;
 use egret_core::ObjectName;
 
 use super::problems::Problems;
-use super::{files::Files, object};
-use crate::case::schema::{InternetFile, NamespaceFile, NodeFile, PodFile, ServiceFile, WorldFile};
+use crate::case::schema::{InternetFile, NamespaceFile, NodeFile, PodFile, ServiceFile};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Location, Place, Source};
-use crate::yaml::{Located, documents, manifests};
+use crate::yaml::Located;
 
 /// A part as a file gives it.
 #[derive(Clone, Debug)]
@@ -54,52 +53,6 @@ impl<T> Given<T> {
 // === impl Parts ===
 
 impl Parts {
-    /// Adds what a file gives: the shared worlds it uses, its manifests, and its own entries.
-    pub(super) fn gather(
-        &mut self,
-        source: &Arc<Source>,
-        world: &WorldFile,
-        files: &Files,
-        problems: &mut Problems,
-    ) {
-        for name in &world.uses {
-            let at = name.at.in_source(source);
-            let Some(shared) = files.world(&name.value, at, problems) else { continue };
-            if let Some(file) = problems.take(read_world(&shared)) {
-                self.gather(&shared, &file, files, problems);
-            }
-        }
-        for path in &world.manifests {
-            let Some(manifest) = files.beside(source, &path.value, path.at.in_source(source), problems)
-            else {
-                continue;
-            };
-            for object in problems.take(manifests(&manifest)).unwrap_or_default() {
-                object::gather(&object, self, problems);
-            }
-        }
-        for (name, node) in &world.nodes.0 {
-            self.node(name.value.clone(), Given::new(source, name.at, node.clone()), problems);
-        }
-        for (name, namespace) in &world.namespaces.0 {
-            self.namespace(name.value.clone(), Given::new(source, name.at, namespace.clone()), problems);
-        }
-        for (name, pod) in &world.pods.0 {
-            self.pod(&ObjectName::parse(&name.value), Given::new(source, name.at, pod.clone()), problems);
-        }
-        for (name, service) in &world.services.0 {
-            self.service(
-                ObjectName::parse(&name.value),
-                Given::new(source, name.at, service.clone()),
-                problems,
-            );
-        }
-        for (name, records) in &world.internet.0 {
-            let key = name.value.trim_end_matches('.').to_lowercase();
-            insert(&mut self.internet, key, Given::new(source, name.at, records.clone()), problems);
-        }
-    }
-
     /// Whether anything in it has an IPv6 address.
     pub(super) fn has_ipv6(&self) -> bool {
         let is_v6 = |text: &Located<String>| text.value.parse::<Ipv6Addr>().is_ok();
@@ -113,6 +66,11 @@ impl Parts {
                 .internet
                 .iter()
                 .any(|(name, part)| name.parse::<Ipv6Addr>().is_ok() || !part.file.aaaa.is_empty())
+    }
+
+    /// Adds a name or a host of the Internet.
+    pub(super) fn outside(&mut self, name: &str, part: Given<InternetFile>, problems: &mut Problems) {
+        insert(&mut self.internet, name.trim_end_matches('.').to_lowercase(), part, problems);
     }
 
     pub(super) fn node(&mut self, name: String, node: Given<NodeFile>, problems: &mut Problems) {
@@ -173,9 +131,4 @@ fn insert<K: Ord + Display, T: PartialEq>(
             map.insert(key, part);
         }
     }
-}
-
-/// The content of a shared world: one document, shaped like the `world` of a case.
-fn read_world(source: &Arc<Source>) -> Result<WorldFile, Vec<Diagnostic>> {
-    documents(source)?.first().map_or_else(|| Ok(WorldFile::default()), crate::yaml::Document::read)
 }

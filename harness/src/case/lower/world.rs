@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use egret_core::world::{Node, Pod, Service, ServicePort, TargetPort, World};
 use egret_core::{Labels, ObjectName};
 
-use super::address::{self, Addresses};
+use super::address::{Addresses, check_family, parse_address};
 use super::parts::{Given, Parts};
 use super::problems::Problems;
 use super::{internet, serve};
@@ -294,39 +294,4 @@ pub(crate) fn namespace_labels(name: &str) -> Labels {
 
 fn already(name: &impl std::fmt::Display, at: &Location) -> Diagnostic {
     Diagnostic::error(format!("`{name}` is already there")).at(at.clone())
-}
-
-/// An address of the file.
-pub(super) fn parse_address<T>(
-    part: &Given<T>,
-    address: &Located<String>,
-    problems: &mut Problems,
-) -> Option<IpAddr> {
-    problems.expect(address.value.parse().ok(), || {
-        Diagnostic::error(format!("`{}` is not an address", address.value)).at(part.place(address))
-    })
-}
-
-/// A step cannot bring IPv6 into a world whose nodes and pods have none.
-pub(super) fn check_family(address: IpAddr, ipv6: bool, at: Location, problems: &mut Problems) -> bool {
-    let known = ipv6 || address.is_ipv4();
-    if !known {
-        problems.add(
-            Diagnostic::error(format!("`{address}` is an IPv6 address, and this world has no IPv6"))
-                .at(at)
-                .help("`requires: [ipv6]` gives every node and pod an IPv6 address from the start"),
-        );
-    }
-    known
-}
-
-/// Whether an address of the Internet would collide with the cluster's.
-pub(super) fn check_outside(at: Location, parsed: IpAddr, problems: &mut Problems) -> bool {
-    match address::of_cluster(parsed) {
-        None => true,
-        Some(whose) => {
-            problems.add(Diagnostic::error(format!("`{parsed}` belongs to {whose} of the cluster")).at(at));
-            false
-        }
-    }
 }

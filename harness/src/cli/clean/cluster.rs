@@ -27,7 +27,7 @@ pub(super) fn run(place: &Place) -> Result<Exit, Error> {
             continue;
         }
         cluster::remove(context, &left.run)?;
-        let _ = writeln!(text, "removed {what}: {}", crate::error::count(left.objects, "object"));
+        let _ = writeln!(text, "removed {what}: {}", crate::count::count(left.objects, "object"));
     }
     if text.is_empty() {
         text = "nothing was left behind\n".into();

@@ -94,7 +94,7 @@ pub fn up(target: &Target, wanted: &Wanted, tell: &mut dyn FnMut(&Phase)) -> Res
         }
         phases.ended(
             "cluster",
-            format!("made with {}", crate::error::count(wanted.shape.nodes.into(), "node")),
+            format!("made with {}", crate::count::count(wanted.shape.nodes.into(), "node")),
         );
     }
     let ended = stop.work(&runtime, finish(&program, target, &image, wanted, &mut phases));
@@ -127,13 +127,13 @@ async fn finish(
     let objects = install::apply(&server, image.name()).await?;
     phases.ended("manifests", format!("{objects} objects applied"));
     health::nodes_ready(&server).await?;
-    phases.ended("nodes", format!("{} ready", crate::error::count(before.nodes, "node")));
+    phases.ended("nodes", format!("{} ready", crate::count::count(before.nodes, "node")));
     health::agents_ready(&server).await?;
     phases.ended("agents", "ready: a revision is in force on every node".into());
     let mut health = health::look(&server).await?;
     if wanted.restart_unmanaged && !health.unmanaged.is_empty() {
         let restarted = install::restart(&server, &health.unmanaged).await?;
-        phases.ended("pods", format!("{} restarted", crate::error::count(restarted, "pod")));
+        phases.ended("pods", format!("{} restarted", crate::count::count(restarted, "pod")));
         health = health::look(&server).await?;
     }
     Ok(health)

@@ -118,7 +118,7 @@ impl Session {
 
     /// One line on what this cluster is.
     pub(super) fn note(&self) -> String {
-        let nodes = crate::error::count(self.places.len(), "node");
+        let nodes = crate::count::count(self.places.len(), "node");
         let seen = match self.plugin {
             Plugin::Any => format!("; {}", self.hubble.note()),
             Plugin::Egret => String::new(),

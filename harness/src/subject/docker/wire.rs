@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::StepEvent;
 use crate::subject::SubjectError;
+use crate::subject::join::Decided;
 use crate::subject::question::Question;
-use crate::subject::site::Decided;
 
 /// Version of everything below; raised with each change. Both sides are one binary unless somebody mixed images.
 pub(super) const VERSION: u32 = 4;
