@@ -62,8 +62,8 @@ pub enum Request {
     Dialect(Option<Dialect>),
     /// Lead prefixes outside the cluster to a neighbour of the node, in place of those before; none: no more.
     Outside {
-        /// The neighbour.
-        via: Option<IpAddr>,
+        /// The neighbour: an address of each of its families.
+        via: Vec<IpAddr>,
         /// The prefixes.
         prefixes: Vec<IpNet>,
     },

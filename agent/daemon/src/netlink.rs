@@ -24,6 +24,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use crate::netns::Netns;
 
 mod address;
+pub mod family;
 pub mod nat;
 mod netfilter;
 mod node;

@@ -6,13 +6,14 @@
 
 pub mod address;
 pub mod alias;
+mod forwarding;
 pub mod link;
 mod masquerade;
 pub mod place;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use egret_core::flow::Flow;
@@ -52,6 +53,8 @@ pub struct Node {
     netns: Netns,
     agent: Agent,
     cursor: Cursor,
+    /// Pods have IPv6 addresses: programs know them, and proxied packets are delivered.
+    knows_ipv6: bool,
     /// What the API told last; nothing is judged by this agent before.
     snapshot: Option<Snapshot>,
     placed: Placed,
@@ -79,8 +82,8 @@ pub enum AddError {
         /// The interface.
         interface: String,
     },
-    /// Every address is taken.
-    #[error("the node's prefixes have no free IPv4 address: {0}")]
+    /// Every address of a family is taken.
+    #[error("the node's prefixes have no free address: {0}")]
     NoAddress(String),
     /// The agent or the kernel failed.
     #[error(transparent)]
@@ -109,15 +112,13 @@ impl Node {
         }
         let loaded = Datapath::load_after(connections.as_ref())?;
         let agent = Agent::start(&netns, loaded, clock::wall_offset())?;
-        Batch::new()
-            .deliver_marked(Ipv4Addr::UNSPECIFIED.into(), (MARK_TO_PROXY, MARK_MASK), PROXY_TABLE)
-            .send(&netns)
-            .map_err(AgentError::system("route proxied packets"))?;
+        deliver_proxied(&netns, Ipv4Addr::UNSPECIFIED.into())?;
         Ok(Self {
             name: name.to_owned(),
             netns,
             agent,
             cursor: Cursor::default(),
+            knows_ipv6: false,
             snapshot: None,
             placed: Placed::default(),
             adopted,
@@ -144,9 +145,32 @@ impl Node {
     /// # Errors
     /// When the kernel refuses a link, a route or a map's row.
     pub fn bring(&mut self, snapshot: Snapshot) -> Result<u64, AgentError> {
+        let own = snapshot.desired.world.nodes.get(&self.name);
+        let prefixes = own.map(|node| node.pod_cidrs.as_slice()).unwrap_or_default();
+        forwarding::pass_on(&self.netns, prefixes)
+            .map_err(AgentError::system("have the node pass the packets of pods on"))?;
+        if prefixes.iter().any(|prefix| prefix.addr().is_ipv6()) && !self.knows_ipv6 {
+            self.add_ipv6()?;
+        }
         self.masquerade.reconcile(&self.netns, &self.name, &snapshot.desired.world.nodes);
         self.snapshot = Some(snapshot);
         self.settle()
+    }
+
+    /// Pods have IPv6 from now on.
+    fn add_ipv6(&mut self) -> Result<(), AgentError> {
+        deliver_proxied(&self.netns, Ipv6Addr::UNSPECIFIED.into())?;
+        self.agent.add_ipv6()?;
+        let attachments =
+            link::find(&self.netns).map_err(AgentError::system("look for the links of pods"))?;
+        for Attachment { link, .. } in &attachments {
+            // The turn of those comes when this agent's maps hold what the earlier one's do.
+            if !self.adopted.iter().any(|adopted| adopted.link.index == link.index) {
+                self.agent.replace(&link.name)?;
+            }
+        }
+        self.knows_ipv6 = true;
+        Ok(())
     }
 
     /// Looks at the node's links anew and brings the state that follows into force.
@@ -170,12 +194,12 @@ impl Node {
         Ok(revision)
     }
 
-    /// Leads prefixes outside the cluster to a neighbour of this node, in place of those before; none: no more. An
-    /// agent that starts knows of none, and takes away what an earlier one made.
+    /// Leads prefixes outside the cluster to a neighbour of this node, by its address of their family, in place of those
+    /// before; none: no more. An agent that starts knows of none, and takes away what an earlier one made.
     ///
     /// # Errors
     /// When the kernel refuses a route, for example because the neighbour is none.
-    pub fn lead_outside(&mut self, via: Option<IpAddr>, prefixes: Vec<IpNet>) -> Result<(), AgentError> {
+    pub fn lead_outside(&mut self, via: Vec<IpAddr>, prefixes: Vec<IpNet>) -> Result<(), AgentError> {
         let before = std::mem::replace(&mut self.outside, Outside { via, prefixes });
         let Some(snapshot) = &self.snapshot else { return Ok(()) };
         let led = self.route(&snapshot.desired.world);
@@ -192,7 +216,7 @@ impl Node {
             .map_err(AgentError::system("route to other nodes and outside"))
     }
 
-    /// Links a pod: when this returns, it has its address and its policies are in force.
+    /// Links a pod: when this returns, it has an address of each of the node's families and its policies are in force.
     ///
     /// # Errors
     /// What is missing; nothing is left of a link that could not be finished.
@@ -221,13 +245,9 @@ impl Node {
                 interface: interface.to_owned(),
             });
         }
-        let address = self.free_address(&attachments)?;
-        let owner = Owner {
-            container: container.to_owned(),
-            interface: interface.to_owned(),
-            addresses: vec![address],
-            pod,
-        };
+        let addresses = self.free_addresses(&attachments)?;
+        let owner =
+            Owner { container: container.to_owned(), interface: interface.to_owned(), addresses, pod };
         let mtu = routes::uplink(&self.netns, &self.name, &self.world_nodes())
             .map_err(AgentError::system("look for the node's own link"))?
             .map_or(routes::USUAL_MTU, |link| link.mtu);
@@ -261,17 +281,16 @@ impl Node {
         // The programs are there before the first packet, and the policies before the link is up.
         self.agent.attach(&attachment.link.name)?;
         self.settle()?;
-        let source = self.own_address();
-        link::open(&self.netns, pod, attachment, source)
+        link::open(&self.netns, pod, attachment, self.own_addresses())
             .map_err(AgentError::system(format!("open the link `{}`", attachment.link.name)))
     }
 
-    fn free_address(&mut self, attachments: &[Attachment]) -> Result<IpAddr, AddError> {
+    fn free_addresses(&mut self, attachments: &[Attachment]) -> Result<Vec<IpAddr>, AddError> {
         let taken: BTreeSet<IpAddr> =
             attachments.iter().flat_map(|attachment| &attachment.owner.addresses).copied().collect();
         let nodes = self.world_nodes();
         let prefixes = nodes.get(&self.name).map(|node| node.pod_cidrs.clone()).unwrap_or_default();
-        self.cursor.next(&prefixes, &taken).ok_or_else(|| {
+        self.cursor.next(&prefixes, &taken).map_err(|prefixes| {
             let prefixes: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
             AddError::NoAddress(if prefixes.is_empty() {
                 "there are none".into()
@@ -285,9 +304,10 @@ impl Node {
         self.snapshot.as_ref().map(|snapshot| snapshot.desired.world.nodes.clone()).unwrap_or_default()
     }
 
-    fn own_address(&self) -> Option<IpAddr> {
-        let nodes = &self.snapshot.as_ref()?.desired.world.nodes;
-        nodes.get(&self.name)?.addresses.iter().copied().find(IpAddr::is_ipv4)
+    fn own_addresses(&self) -> &[IpAddr] {
+        let nodes = self.snapshot.as_ref().map(|snapshot| &snapshot.desired.world.nodes);
+        let own = nodes.and_then(|nodes| nodes.get(&self.name));
+        own.map(|node| node.addresses.as_slice()).unwrap_or_default()
     }
 
     /// Takes the flows that were observed since the last call; they mean what they mean until the next change.
@@ -341,6 +361,14 @@ impl Node {
     pub const fn placed(&self) -> &Placed {
         &self.placed
     }
+}
+
+/// Delivers the proxied packets of the family of this unspecified address to the proxies.
+fn deliver_proxied(netns: &Netns, any: IpAddr) -> Result<(), AgentError> {
+    Batch::new()
+        .deliver_marked(any, (MARK_TO_PROXY, MARK_MASK), PROXY_TABLE)
+        .send(netns)
+        .map_err(AgentError::system("route proxied packets"))
 }
 
 impl AsFd for Node {

@@ -108,9 +108,9 @@ pub(super) struct DialectOf {
 pub(super) struct Outside {
     #[command(flatten)]
     at: At,
-    /// Address of the neighbour
+    /// Address of the neighbour, one of each family
     #[arg(long)]
-    via: Option<IpAddr>,
+    via: Vec<IpAddr>,
     /// The prefixes
     #[arg(requires = "via")]
     prefixes: Vec<IpNet>,

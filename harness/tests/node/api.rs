@@ -16,11 +16,30 @@ pub(crate) fn uid(pod: usize) -> String {
     format!("uid-{pod}")
 }
 
+/// Address families of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Families {
+    V4,
+    V6,
+    Dual,
+}
+
+impl Families {
+    /// Of what IPv4 and IPv6 have, what the cluster has.
+    pub(crate) fn of<T>(self, v4: T, v6: T) -> Vec<T> {
+        match self {
+            Self::V4 => vec![v4],
+            Self::V6 => vec![v6],
+            Self::Dual => vec![v4, v6],
+        }
+    }
+}
+
 /// Serves until the process ends.
-pub(crate) fn serve(node: &Netns, policies: &[Value]) -> io::Result<SocketAddr> {
+pub(crate) fn serve(node: &Netns, families: Families, policies: &[Value]) -> io::Result<SocketAddr> {
     let listener = node.enter(|| TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    let lists = Arc::new(lists(policies));
+    let lists = Arc::new(lists(families, policies));
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let lists = Arc::clone(&lists);
@@ -31,14 +50,18 @@ pub(crate) fn serve(node: &Netns, policies: &[Value]) -> io::Result<SocketAddr> 
     Ok(address)
 }
 
-fn lists(policies: &[Value]) -> BTreeMap<&'static str, Vec<Value>> {
+fn lists(families: Families, policies: &[Value]) -> BTreeMap<&'static str, Vec<Value>> {
     let of = |kind: &str| policies.iter().filter(|policy| policy["kind"] == kind).cloned().collect();
     let metadata = |name: &str, uid: &str| json!({ "name": name, "uid": uid, "resourceVersion": "7" });
-    let node = |name: &str, address: &str, prefix: &str| {
+    let node = |name: &str, number: u8| {
+        let prefixes = (format!("10.244.{number}.0/24"), format!("fd00:10:244:{number}::/64"));
+        let addresses = (format!("10.77.0.{number}"), format!("fd77::{number}"));
+        let internal = |address: String| json!({ "type": "InternalIP", "address": address });
+        let addresses = families.of(addresses.0, addresses.1).into_iter().map(internal);
         json!({
             "metadata": metadata(name, name),
-            "spec": { "podCIDRs": [prefix] },
-            "status": { "addresses": [{ "type": "InternalIP", "address": address }] },
+            "spec": { "podCIDRs": families.of(prefixes.0, prefixes.1) },
+            "status": { "addresses": addresses.collect::<Vec<_>>() },
         })
     };
     let pod = |number: usize| {
@@ -50,10 +73,7 @@ fn lists(policies: &[Value]) -> BTreeMap<&'static str, Vec<Value>> {
     };
     [
         ("/api/v1/namespaces", vec![json!({ "metadata": metadata("default", "ns") })]),
-        (
-            "/api/v1/nodes",
-            vec![node("here", "10.77.0.1", "10.244.1.0/24"), node("there", "10.77.0.2", "10.244.2.0/24")],
-        ),
+        ("/api/v1/nodes", vec![node("here", 1), node("there", 2)]),
         ("/api/v1/pods", (0..PODS).map(pod).collect()),
         ("/api/v1/services", Vec::new()),
         ("/apis/discovery.k8s.io/v1/endpointslices", Vec::new()),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::api;
+use super::api::{self, Families};
 
 /// How long anything may take that comes without an event.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,8 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Address of the node.
 pub(crate) const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
 
+/// Its address over IPv6.
+pub(crate) const NODE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1));
+
 /// Address of a host outside the cluster.
 pub(crate) const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+
+/// Its address over IPv6.
+pub(crate) const OUTSIDE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9));
+
+/// Prefix of all pods over IPv6, of 48 bits.
+const PODS_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x10, 0x244, 0, 0, 0, 0, 0));
 
 /// A node without a cluster.
 pub(crate) struct Machine {
@@ -49,8 +58,13 @@ pub(crate) struct Call<'a> {
 }
 
 impl Machine {
-    /// A node whose agent is not started yet.
+    /// A node of a cluster with IPv4, whose agent is not started yet.
     pub(crate) fn new(policies: &[Value]) -> Result<Self, Failed> {
+        Self::of(Families::V4, policies)
+    }
+
+    /// The same of a cluster with these families.
+    pub(crate) fn of(families: Families, policies: &[Value]) -> Result<Self, Failed> {
         let (netns, outside) = (Netns::new()?, Netns::new()?);
         let end = |name, index| VethEnd { name, index, mac: [2, 0, 0, 0, 0, index as u8], quiet: false };
         netns.enter(|| fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?;
@@ -67,12 +81,24 @@ impl Machine {
             .route((IpAddr::from([10, 244, 0, 0]), 16), Hop::Via(NODE, 3), None)
             .neighbour(3, NODE, end("eth0", 2).mac)
             .send(&outside)?;
+        if families != Families::V4 {
+            Batch::new()
+                .address(2, NODE_V6)
+                .route((OUTSIDE_V6, 128), Hop::Link(2), Some(NODE_V6))
+                .send(&netns)?;
+            Batch::new()
+                .address(3, OUTSIDE_V6)
+                .route((NODE_V6, 128), Hop::Link(3), None)
+                .route((PODS_V6, 48), Hop::Via(NODE_V6, 3), None)
+                .neighbour(3, NODE_V6, end("eth0", 2).mac)
+                .send(&outside)?;
+        }
         await_link(&netns, 2)?;
         let folder = tempfile::tempdir()?;
         for name in ["bin", "conf", "run"] {
             fs::create_dir(folder.path().join(name))?;
         }
-        let server = api::serve(&netns, policies)?;
+        let server = api::serve(&netns, families, policies)?;
         let configuration = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "x",
             "clusters": [{ "name": "x", "cluster": { "server": format!("http://{server}") } }],
@@ -178,16 +204,21 @@ impl Machine {
         answer(&self.begin(call)?.wait_with_output()?)
     }
 
-    /// Links a pod.
+    /// Links a pod; its network and its first address.
     pub(crate) fn add(&self, pod: usize) -> Result<(Netns, IpAddr), Failed> {
+        let (netns, added) = self.added(pod)?;
+        let address = addresses(&added).first().copied();
+        Ok((netns, address.ok_or("no address")?))
+    }
+
+    /// Links a pod; its network and the plugin's answer.
+    pub(crate) fn added(&self, pod: usize) -> Result<(Netns, Value), Failed> {
         let netns = Netns::new()?;
         let container = format!("container-{pod}");
         let call =
             Call { command: "ADD", container: &container, netns: Some(&netns), pod, more: Value::Null };
         let added = self.call(&call)?.map_err(|failure| format!("ADD: {failure}"))?;
-        let address = added["ips"][0]["address"].as_str();
-        let address = address.and_then(|text| text.split('/').next()?.parse().ok());
-        Ok((netns, address.ok_or("no address")?))
+        Ok((netns, added))
     }
 
     /// The links of pods.
@@ -204,6 +235,12 @@ impl Drop for Machine {
         // A test that failed says so itself.
         let _ended = self.kill_agent();
     }
+}
+
+/// The addresses in an answer to `ADD`.
+pub(crate) fn addresses(added: &Value) -> Vec<IpAddr> {
+    let ips = added["ips"].as_array().into_iter().flatten();
+    ips.filter_map(|ip| ip["address"].as_str()?.split('/').next()?.parse().ok()).collect()
 }
 
 /// What a call that has ended says.

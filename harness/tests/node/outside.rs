@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const OTHER_NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
 
 /// Connects from one namespace to an address in another: the server's word comes back, and who it has seen.
-fn seen(from: &Netns, at: &Netns, to: SocketAddr) -> Result<IpAddr, Failed> {
+pub(crate) fn seen(from: &Netns, at: &Netns, to: SocketAddr) -> Result<IpAddr, Failed> {
     let listener = at.enter(|| TcpListener::bind(to))?;
     let server = std::thread::spawn(move || -> std::io::Result<IpAddr> {
         let (mut stream, peer) = listener.accept()?;
@@ -59,7 +59,7 @@ const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
 /// Asks the agent to lead these hosts to a neighbour.
 fn lead(machine: &Machine, hosts: &[IpAddr], via: IpAddr) -> Result<(), Failed> {
     let prefixes = hosts.iter().map(|host| (*host).into()).collect();
-    Client::connect(&machine.socket())?.ask(&Request::Outside { via: Some(via), prefixes })?;
+    Client::connect(&machine.socket())?.ask(&Request::Outside { via: vec![via], prefixes })?;
     Ok(())
 }
 

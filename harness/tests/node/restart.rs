@@ -10,6 +10,7 @@ use egret_agent::Netns;
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
+use super::api::Families;
 use super::machine::Machine;
 
 /// How often the agent is killed.
@@ -32,7 +33,7 @@ fn policy() -> Value {
     })
 }
 
-/// Segments that were sent again in a network.
+/// Segments that were sent again in a network, of either family.
 fn retransmitted(netns: &Netns) -> Result<u64, Failed> {
     let text = netns.enter(|| fs::read_to_string("/proc/thread-self/net/snmp"))?;
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
@@ -42,7 +43,15 @@ fn retransmitted(netns: &Netns) -> Result<u64, Failed> {
 }
 
 pub(crate) fn restarted() -> Result<(), Failed> {
-    let mut machine = Machine::new(&[policy()])?;
+    restarted_with(Families::V4)
+}
+
+pub(crate) fn restarted_over_ipv6() -> Result<(), Failed> {
+    restarted_with(Families::V6)
+}
+
+fn restarted_with(families: Families) -> Result<(), Failed> {
+    let mut machine = Machine::of(families, &[policy()])?;
     machine.start()?;
     let (client, _) = machine.add(0)?;
     let (server, address) = machine.add(1)?;
@@ -56,7 +65,9 @@ pub(crate) fn restarted() -> Result<(), Failed> {
     outgoing.set_nodelay(true)?;
     incoming.set_nodelay(true)?;
     outgoing.set_read_timeout(Some(PATIENCE))?;
-    let asking = client.enter(|| UdpSocket::bind("0.0.0.0:0"))?;
+    let any = families.of("0.0.0.0:0", "[::]:0");
+    let asking = client
+        .enter(|| UdpSocket::bind(&*any.iter().flat_map(|any| any.parse()).collect::<Vec<SocketAddr>>()))?;
     asking.set_read_timeout(Some(PATIENCE))?;
     echo.set_read_timeout(Some(PATIENCE))?;
 

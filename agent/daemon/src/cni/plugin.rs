@@ -12,7 +12,7 @@ use super::invocation::{Attachment, Config, Invocation, VERSIONS};
 use crate::control::client::Client;
 use crate::control::{Added, ControlError, Reply, Request};
 use crate::datapath;
-use crate::netlink::view;
+use crate::netlink::{family, view};
 use crate::netns::Netns;
 use crate::node::alias::{Owner, PodKey};
 use crate::node::link;
@@ -63,7 +63,12 @@ fn add(config: &Config, attachment: &Attachment, path: &Path, pod: &PodKey) -> R
 /// The answer to `ADD` (section 5, "ADD Success").
 fn result(config: &Config, attachment: &Attachment, path: &Path, added: &Added) -> Value {
     let addresses = added.addresses.iter().map(|address| {
-        json!({ "address": format!("{address}/{}", bits(*address)), "gateway": link::GATEWAY, "interface": 1 })
+        let (_, gateway) = family::way_out(*address);
+        json!({ "address": told(*address), "gateway": gateway, "interface": 1 })
+    });
+    let routes = family::families(&added.addresses).map(|address| {
+        let ((everything, length), gateway) = family::way_out(address);
+        json!({ "dst": format!("{everything}/{length}"), "gw": gateway })
     });
     json!({
         "cniVersion": config.cni_version,
@@ -72,16 +77,15 @@ fn result(config: &Config, attachment: &Attachment, path: &Path, added: &Added) 
             { "name": attachment.interface, "mac": added.inside_mac, "sandbox": path },
         ],
         "ips": addresses.collect::<Vec<_>>(),
-        "routes": [{ "dst": "0.0.0.0/0", "gw": link::GATEWAY }],
+        "routes": routes.collect::<Vec<_>>(),
         "dns": {},
     })
 }
 
-const fn bits(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    }
+/// An address as answers write it.
+fn told(address: IpAddr) -> String {
+    let (address, length) = family::alone(address);
+    format!("{address}/{length}")
 }
 
 /// Deletes the links of these owners. What is gone already is as good as deleted (section 2, "DEL").
@@ -145,7 +149,7 @@ fn check(config: &Config, attachment: &Attachment, path: &Path) -> Result<(), Fa
         }
     }
     let Some(before) = &config.prev_result else { return Ok(()) };
-    let told: Vec<&str> = before
+    let before: Vec<&str> = before
         .get("ips")
         .and_then(Value::as_array)
         .into_iter()
@@ -153,7 +157,7 @@ fn check(config: &Config, attachment: &Attachment, path: &Path) -> Result<(), Fa
         .filter_map(|ip| ip.get("address")?.as_str())
         .collect();
     for address in &found.owner.addresses {
-        if !told.contains(&format!("{address}/{}", bits(*address)).as_str()) {
+        if !before.contains(&told(*address).as_str()) {
             return Err(missing(&format!("has the address {address}, which `prevResult` does not tell of")));
         }
     }

@@ -1,10 +1,12 @@
-//! Source address translation through nftables: one table of the agent's own, replaced as a whole.
+//! Source address translation through nftables: one table of the agent's own for each family, replaced as a whole.
 
 use std::io;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 
+use super::family::way_out;
 use super::netfilter::{Attributes, Transaction};
 use crate::netns::Netns;
 
@@ -48,14 +50,26 @@ mod nft {
     pub(super) const ACCEPT: u32 = 1;
 }
 
-/// An address of an IPv4 header, by its offset.
+/// An address of a packet's header.
 #[derive(Clone, Copy)]
 enum Address {
-    Source = 12,
-    Destination = 16,
+    Source,
+    Destination,
 }
 
-/// Whose packets get the node's address on their way out.
+impl Address {
+    /// Where it stands in the header of its family.
+    const fn offset(self, family: IpAddr) -> u32 {
+        match (self, family) {
+            (Self::Source, IpAddr::V4(_)) => 12,
+            (Self::Destination, IpAddr::V4(_)) => 16,
+            (Self::Source, IpAddr::V6(_)) => 8,
+            (Self::Destination, IpAddr::V6(_)) => 24,
+        }
+    }
+}
+
+/// Whose packets of one family get the node's address on their way out.
 ///
 /// `nft list table ip egret` shows it in a node as
 ///
@@ -66,12 +80,14 @@ enum Address {
 ///     ip saddr 10.244.1.0/24 masquerade
 /// }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceNat {
+    /// The family's unspecified address: all prefixes are of this family.
+    pub any: IpAddr,
     /// Packets from here, such as the node's pods.
-    pub sources: Vec<Ipv4Net>,
+    pub sources: Vec<IpNet>,
     /// Unless they go here, such as to pods and nodes.
-    pub inside: Vec<Ipv4Net>,
+    pub inside: Vec<IpNet>,
 }
 
 impl SourceNat {
@@ -89,7 +105,7 @@ impl SourceNat {
             .text(nft::CHAIN_NAME, CHAIN)
             .nested(nft::CHAIN_HOOK, &hook)
             .text(nft::CHAIN_TYPE, "nat");
-        let mut transaction = Transaction::default();
+        let mut transaction = Transaction::of(self.any);
         transaction
             // To delete what is not there would be an error, so it is made before.
             .push(nft::NEW_TABLE, NLM_F_CREATE, &table)
@@ -110,24 +126,30 @@ impl SourceNat {
 }
 
 /// The expressions of a rule: the address, its prefix, whether that is this one, and what to do then.
-fn matching(address: Address, net: Ipv4Net, then: Attributes) -> Attributes {
-    let value = |bytes: [u8; 4]| Attributes::default().bytes(nft::DATA_VALUE, &bytes);
+fn matching(address: Address, net: IpNet, then: Attributes) -> Attributes {
+    let value = |address: IpAddr| {
+        let bytes = match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        Attributes::default().bytes(nft::DATA_VALUE, &bytes)
+    };
+    let nothing = way_out(net.addr()).0.0;
+    let length = u32::from(net.max_prefix_len() / 8);
     // Each expression numbers its attributes by itself.
     let load = Attributes::default()
         .number(1, nft::REGISTER)
         .number(2, nft::NETWORK_HEADER)
-        .number(3, address as u32)
-        .number(4, 4);
+        .number(3, address.offset(net.addr()))
+        .number(4, length);
     let mask = Attributes::default()
         .number(1, nft::REGISTER)
         .number(2, nft::REGISTER)
-        .number(3, 4)
-        .nested(4, &value(net.netmask().octets()))
-        .nested(5, &value([0; 4]));
-    let compare = Attributes::default()
-        .number(1, nft::REGISTER)
-        .number(2, nft::EQUAL)
-        .nested(3, &value(net.network().octets()));
+        .number(3, length)
+        .nested(4, &value(net.netmask()))
+        .nested(5, &value(nothing));
+    let compare =
+        Attributes::default().number(1, nft::REGISTER).number(2, nft::EQUAL).nested(3, &value(net.network()));
     [expression("payload", &load), expression("bitwise", &mask), expression("cmp", &compare), then]
         .iter()
         .fold(Attributes::default(), |list, expression| list.nested(nft::LIST_ELEMENT, expression))

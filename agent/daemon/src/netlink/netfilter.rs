@@ -1,6 +1,7 @@
 //! Transactions of netfilter's netlink: requests that take effect together or not at all.
 
 use std::io;
+use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -12,8 +13,9 @@ use crate::netns::Netns;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const SUBSYSTEM_NFTABLES: u8 = 10;
-/// `NFPROTO_IPV4`.
+/// `NFPROTO_IPV4` and `NFPROTO_IPV6`.
 const IPV4: u8 = 2;
+const IPV6: u8 = 10;
 /// Bytes of `struct nlmsghdr` and `struct nfgenmsg`.
 const HEADERS: usize = 20;
 /// `NLA_F_NESTED`.
@@ -50,18 +52,27 @@ impl Attributes {
     }
 }
 
-/// Requests to nftables for IPv4.
-#[derive(Default)]
+/// Requests to nftables for one family.
 pub(super) struct Transaction {
+    family: u8,
     bytes: Vec<u8>,
     requests: usize,
 }
 
 impl Transaction {
+    /// No requests yet, for the family of an address.
+    pub(super) const fn of(family: IpAddr) -> Self {
+        let family = match family {
+            IpAddr::V4(_) => IPV4,
+            IpAddr::V6(_) => IPV6,
+        };
+        Self { family, bytes: Vec::new(), requests: 0 }
+    }
+
     /// Adds a request: `NFT_MSG_…`, flags beside those of every request, what it is about.
     pub(super) fn push(&mut self, request: u8, flags: u16, attributes: &Attributes) -> &mut Self {
         let kind = u16::from_be_bytes([SUBSYSTEM_NFTABLES, request]);
-        self.bytes.extend(message(kind, NLM_F_ACK | flags, IPV4, 0, &attributes.0));
+        self.bytes.extend(message(kind, NLM_F_ACK | flags, self.family, 0, &attributes.0));
         self.requests += 1;
         self
     }

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo,
+    LinkMessage,
+};
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
@@ -58,6 +61,19 @@ impl Batch {
         named.attributes =
             vec![LinkAttribute::IfName(link.name.to_owned()), LinkAttribute::IfAlias(link.alias.to_owned())];
         self.push(RouteNetlinkMessage::SetLink(named), 0, format!("name the owner of `{}`", link.name))
+    }
+
+    /// The kernel gives an interface that is down no IPv6 address of its own when it comes up, and so asks nobody about
+    /// one, nor for routers.
+    pub fn without_own_ipv6(&mut self, index: u32) -> &mut Self {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        link.attributes =
+            vec![LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
+                In6AddrGenMode::None,
+            )])])];
+        let what = format!("let interface {index} have no IPv6 address of its own");
+        self.push(RouteNetlinkMessage::SetLink(link), 0, what)
     }
 
     /// Deletes a link by its name; nothing to do when it is gone.

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage, NetlinkPayload,
 };
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol};
 use netlink_packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::{Mac, ROUTES_OF_AGENT, serialize};
@@ -105,13 +105,13 @@ pub fn addresses(netns: &Netns) -> io::Result<Vec<(u32, IpAddr)>> {
     Ok(addresses)
 }
 
-/// The agent's own routes of IPv4.
+/// The agent's own routes, of both families.
 ///
 /// # Errors
 /// When the namespace cannot be asked.
 pub fn routes(netns: &Netns) -> io::Result<Vec<Route>> {
-    let mut request = RouteMessage::default();
-    request.header.address_family = AddressFamily::Inet;
+    // Of no family: the kernel tells those of all.
+    let request = RouteMessage::default();
     let mut routes = Vec::new();
     dump(netns, RouteNetlinkMessage::GetRoute(request), |message| {
         if let RouteNetlinkMessage::NewRoute(message) = message
@@ -127,13 +127,20 @@ pub fn routes(netns: &Netns) -> io::Result<Vec<Route>> {
 fn route(message: &RouteMessage) -> Option<Route> {
     let (mut destination, mut via) = (None, None);
     for attribute in &message.attributes {
-        if let RouteAttribute::Destination(RouteAddress::Inet(address)) = attribute {
-            destination = Some(IpAddr::V4(*address));
-        } else if let RouteAttribute::Gateway(RouteAddress::Inet(address)) = attribute {
-            via = Some(IpAddr::V4(*address));
+        if let RouteAttribute::Destination(address) = attribute {
+            destination = ip(address);
+        } else if let RouteAttribute::Gateway(address) = attribute {
+            via = ip(address);
         }
     }
     Some(Route { prefix: (destination?, message.header.destination_prefix_length), via })
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    if let RouteAddress::Inet(address) = address {
+        return Some(IpAddr::V4(*address));
+    }
+    if let RouteAddress::Inet6(address) = address { Some(IpAddr::V6(*address)) } else { None }
 }
 
 /// The hook of an interface at which filters stand.

@@ -1,16 +1,14 @@
 //! The links of a node's pods: made, found again, checked and deleted.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use super::alias::Owner;
+use crate::netlink::family::{alone, families, like, way_out};
 use crate::netlink::view::{self, Link};
 use crate::netlink::{Batch, Hop, LOOPBACK, Mac, PodLink, await_link};
 use crate::netns::Netns;
-
-/// The next hop of every pod: an address that nobody owns and everybody can reach (RFC 3927).
-pub const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
 
 /// How the names of the node's ends begin.
 const PREFIX: &str = "egret";
@@ -56,31 +54,40 @@ pub fn make(node: &Netns, pod: &Netns, owner: &Owner, mtu: u32) -> io::Result<At
     found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("the link `{name}` is gone again")))
 }
 
-/// Addresses a link and brings it up; when this returns, it passes packets.
+/// Addresses a link and brings it up; when this returns, it passes packets. What the node itself sends there has the
+/// `sources` of the pod's families.
 ///
 /// # Errors
 /// When the kernel refuses, or one of the ends is gone.
-pub fn open(node: &Netns, pod: &Netns, attachment: &Attachment, source: Option<IpAddr>) -> io::Result<()> {
+pub fn open(node: &Netns, pod: &Netns, attachment: &Attachment, sources: &[IpAddr]) -> io::Result<()> {
     let Attachment { link, owner } = attachment;
     let inside = inside(pod, owner)?;
-    let mut on_node = Batch::new();
+    let (mut on_node, mut in_pod) = (Batch::new(), Batch::new());
+    if owner.addresses.iter().any(IpAddr::is_ipv6) {
+        on_node.without_own_ipv6(link.index);
+        in_pod.without_own_ipv6(inside.index);
+    }
     on_node.up(link.index);
     for address in &owner.addresses {
-        on_node.route((*address, 32), Hop::Link(link.index), source).neighbour(
+        on_node.route(alone(*address), Hop::Link(link.index), like(*address, sources)).neighbour(
             link.index,
             *address,
             mac(2, owner),
         );
     }
-    let mut in_pod = Batch::new();
     in_pod.up(LOOPBACK).up(inside.index);
     for address in &owner.addresses {
         in_pod.address(inside.index, *address);
     }
-    in_pod
-        .neighbour(inside.index, GATEWAY, mac(1, owner))
-        .route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Via(GATEWAY, inside.index), None)
-        .send(pod)?;
+    for address in families(&owner.addresses) {
+        let (everything, gateway) = way_out(address);
+        in_pod.neighbour(inside.index, gateway, mac(1, owner)).route(
+            everything,
+            Hop::Via(gateway, inside.index),
+            None,
+        );
+    }
+    in_pod.send(pod)?;
     on_node.send(node)?;
     await_link(pod, inside.index)?;
     await_link(node, link.index)

@@ -4,58 +4,62 @@
 //! Policies have judged a packet before, on the pod's link, and see its answers after.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use egret_core::world::Node;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use crate::netlink::nat::SourceNat;
 use crate::netns::Netns;
 
-/// What is in the kernel, or why it is not.
+/// The unspecified address of each family.
+const FAMILIES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+
+/// What is in the kernel, or why it is not, by the family's unspecified address.
 #[derive(Default)]
 pub(super) struct Masquerade {
-    rules: Option<SourceNat>,
-    problem: Option<String>,
+    families: BTreeMap<IpAddr, Result<SourceNat, String>>,
 }
 
 impl Masquerade {
     /// Makes the rules what the nodes need. A kernel that cannot is no reason to judge nothing: the problem is kept.
     pub(super) fn reconcile(&mut self, netns: &Netns, own: &str, nodes: &BTreeMap<String, Node>) {
-        let wanted = wanted(own, nodes);
-        if self.rules.as_ref() == Some(&wanted) {
-            return;
-        }
-        match wanted.replace(netns) {
-            Ok(()) => *self = Self { rules: Some(wanted), problem: None },
-            Err(error) => {
-                let problem = format!("pods cannot reach it, since nftables does not translate: {error}");
-                *self = Self { rules: None, problem: Some(problem) };
+        for any in FAMILIES {
+            let wanted = wanted(any, own, nodes);
+            let is_needed = match self.families.get(&any) {
+                Some(there) => there.as_ref() != Ok(&wanted),
+                // A kernel without IPv6 is no problem where pods have none.
+                None => !wanted.sources.is_empty(),
+            };
+            if is_needed {
+                let problem =
+                    |error| format!("pods cannot reach it, since nftables does not translate: {error}");
+                let made = wanted.replace(netns).map(|()| wanted).map_err(problem);
+                self.families.insert(any, made);
             }
         }
     }
 
     /// Why pods do not get the node's address.
     pub(super) fn problem(&self) -> Option<&str> {
-        self.problem.as_deref()
+        self.families.values().find_map(|made| made.as_ref().err()).map(String::as_str)
     }
 }
 
-/// From the node's own pods to whatever is neither a pod nor a node.
-fn wanted(own: &str, nodes: &BTreeMap<String, Node>) -> SourceNat {
-    let v4 = |net: &IpNet| match net {
-        IpNet::V4(net) => Some(net.trunc()),
-        IpNet::V6(_) => None,
+/// From the node's own pods to whatever is neither a pod nor a node, of the family of `any`.
+fn wanted(any: IpAddr, own: &str, nodes: &BTreeMap<String, Node>) -> SourceNat {
+    let is_of_family = |address: IpAddr| address.is_ipv4() == any.is_ipv4();
+    let pods = |node: &Node| -> Vec<IpNet> {
+        let prefixes = node.pod_cidrs.iter().filter(|prefix| is_of_family(prefix.addr()));
+        prefixes.map(IpNet::trunc).collect()
     };
-    let pods = |node: &Node| node.pod_cidrs.iter().filter_map(v4).collect::<Vec<_>>();
-    let addresses = nodes.values().flat_map(|node| &node.addresses).filter_map(|address| match address {
-        IpAddr::V4(address) => Some(Ipv4Net::from(*address)),
-        IpAddr::V6(_) => None,
-    });
-    let inside: Vec<Ipv4Net> = nodes.values().flat_map(pods).chain(addresses).collect();
+    let addresses = nodes.values().flat_map(|node| &node.addresses).copied();
+    let addresses = addresses.filter(|address| is_of_family(*address)).map(IpNet::from);
+    let inside: Vec<IpNet> = nodes.values().flat_map(pods).chain(addresses).collect();
     SourceNat {
-        sources: Ipv4Net::aggregate(&nodes.get(own).map(pods).unwrap_or_default()),
-        inside: Ipv4Net::aggregate(&inside),
+        any,
+        sources: IpNet::aggregate(&nodes.get(own).map(pods).unwrap_or_default()),
+        inside: IpNet::aggregate(&inside),
     }
 }
 
@@ -74,12 +78,19 @@ mod tests {
             ("a".to_owned(), node(&["fd00::1", "172.18.0.2"], &["10.244.0.0/24", "fd01::/64"])),
             ("b".to_owned(), node(&["172.18.0.9"], &["10.244.1.0/24"])),
         ];
+        let nodes = nodes.into();
         let nets = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let [v4, v6] = FAMILIES;
         let expected = SourceNat {
+            any: v4,
             sources: nets(&["10.244.0.0/24"]),
             // The prefixes of neighbours are one.
             inside: nets(&["10.244.0.0/23", "172.18.0.2/32", "172.18.0.9/32"]),
         };
-        assert_eq!(wanted("a", &nodes.into()), expected);
+        assert_eq!(wanted(v4, "a", &nodes), expected);
+        let expected =
+            SourceNat { any: v6, sources: nets(&["fd01::/64"]), inside: nets(&["fd00::1/128", "fd01::/64"]) };
+        assert_eq!(wanted(v6, "a", &nodes), expected);
+        assert_eq!(wanted(v6, "b", &nodes).sources, []);
     }
 }

@@ -9,15 +9,17 @@ use egret_core::World;
 use egret_core::world::Node;
 use ipnet::IpNet;
 
+use crate::netlink::family::like;
 use crate::netlink::view::{self, Link};
 use crate::netlink::{Batch, Hop};
 use crate::netns::Netns;
 
-/// Prefixes outside the cluster, and the neighbour of the nodes that has them.
+/// Prefixes outside the cluster, and the neighbour of the nodes that has them: where no address of it is of a prefix's
+/// family, nothing leads there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outside {
-    /// Whom packets for them are sent to.
-    pub(super) via: Option<IpAddr>,
+    /// Whom packets for them are sent to: an address of each of its families.
+    pub(super) via: Vec<IpAddr>,
     /// The prefixes.
     pub(super) prefixes: Vec<IpNet>,
 }
@@ -55,19 +57,18 @@ fn wanted(
     outside: &Outside,
 ) -> BTreeMap<(IpAddr, u8), Option<IpAddr>> {
     let mut wanted = BTreeMap::new();
-    if outside.via.is_some() {
-        let prefixes = outside.prefixes.iter().filter(|prefix| matches!(prefix, IpNet::V4(_)));
-        wanted.extend(prefixes.map(|prefix| ((prefix.network(), prefix.prefix_len()), outside.via)));
+    for prefix in &outside.prefixes {
+        let via = like(prefix.addr(), &outside.via);
+        wanted.extend(via.map(|via| ((prefix.network(), prefix.prefix_len()), Some(via))));
     }
     // Last, since no host outside takes a pod's place.
     for (name, node) in nodes {
-        let via = node.addresses.iter().copied().find(IpAddr::is_ipv4);
-        let prefixes = node.pod_cidrs.iter().filter(|prefix| matches!(prefix, IpNet::V4(_)));
-        for prefix in prefixes.map(|prefix| (prefix.network(), prefix.prefix_len())) {
+        for prefix in node.pod_cidrs.iter().map(|prefix| (prefix.network(), prefix.prefix_len())) {
+            let via = like(prefix.0, &node.addresses);
             if name == own {
                 wanted.insert(prefix, None);
             } else if via.is_some() {
-                // A node without an address cannot be reached yet.
+                // A node without an address of the family cannot be reached yet.
                 wanted.insert(prefix, via);
             }
         }
@@ -100,18 +101,26 @@ mod tests {
         };
         let nodes = [
             ("a".to_owned(), node(&["fd00::1", "172.18.0.2"], &["10.244.0.0/24", "fd01::/64"])),
-            ("b".to_owned(), node(&["172.18.0.3"], &["10.244.1.0/24"])),
+            ("b".to_owned(), node(&["172.18.0.3", "fd00::3"], &["10.244.1.0/24", "fd01:0:0:1::/64"])),
             ("c".to_owned(), node(&[], &["10.244.2.0/24"])),
+            ("d".to_owned(), node(&["172.18.0.4"], &["fd01:0:0:2::/64"])),
         ];
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let expected = [((ip("10.244.0.0"), 24), None), ((ip("10.244.1.0"), 24), Some(ip("172.18.0.3")))];
+        let expected = [
+            ((ip("10.244.0.0"), 24), None),
+            ((ip("fd01::"), 64), None),
+            ((ip("10.244.1.0"), 24), Some(ip("172.18.0.3"))),
+            ((ip("fd01:0:0:1::"), 64), Some(ip("fd00::3"))),
+        ];
         let nodes = nodes.into();
         assert_eq!(wanted("a", &nodes, &Outside::default()), expected.into());
-        let outside = Outside {
-            via: Some(ip("172.18.0.9")),
-            prefixes: ["203.0.113.7/32", "10.244.0.0/24"].iter().map(|text| text.parse().unwrap()).collect(),
-        };
-        let host = [((ip("203.0.113.7"), 32), outside.via)];
-        assert_eq!(wanted("a", &nodes, &outside), expected.into_iter().chain(host).collect());
+        let prefixes = ["203.0.113.7/32", "2001:db8::7/128", "10.244.0.0/24"];
+        let prefixes: Vec<IpNet> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
+        let outside = Outside { via: vec![ip("172.18.0.9")], prefixes };
+        let v4 = ((ip("203.0.113.7"), 32), Some(ip("172.18.0.9")));
+        assert_eq!(wanted("a", &nodes, &outside), expected.into_iter().chain([v4]).collect());
+        let outside = Outside { via: vec![ip("172.18.0.9"), ip("fd00::9")], ..outside };
+        let v6 = ((ip("2001:db8::7"), 128), Some(ip("fd00::9")));
+        assert_eq!(wanted("a", &nodes, &outside), expected.into_iter().chain([v4, v6]).collect());
     }
 }

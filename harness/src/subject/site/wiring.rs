@@ -13,10 +13,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use egret_agent::Netns;
+use egret_agent::netlink::family::{alone, families, like, way_out};
 use egret_agent::netlink::{Batch, Hop, LOOPBACK, Mac, VethEnd, await_link};
 use egret_shared::{MARK_MASK, MARK_TO_PROXY};
 
-use family::{add_ipv6, alone, families, like, route_ipv6, way_out};
+use family::{add_ipv6, route_ipv6};
 pub(super) use nowhere::{lead_nowhere, make_nowhere};
 #[cfg(feature = "docker")]
 pub(in crate::subject) use own::own_address;

@@ -4,9 +4,9 @@ use std::io;
 use std::os::fd::AsFd;
 
 use egret_agent::Netns;
+use egret_agent::netlink::family::{GATEWAY_V4, alone};
 use egret_agent::netlink::{Batch, Hop, VethEnd, await_link};
 
-use super::family::{GATEWAY_V4, alone};
 use super::{Numbering, mac, set};
 
 /// Index of the Internet's interface behind which nobody answers; the one behind it is its other end.
