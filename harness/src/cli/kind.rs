@@ -39,7 +39,7 @@ pub(super) struct Up {
     /// kind's node image
     #[arg(long, value_name = "IMAGE")]
     node_image: Option<String>,
-    /// IPv6 alone, for which the agents have no addresses yet: it says so
+    /// IPv6 alone
     #[arg(long, conflicts_with = "dual_stack")]
     ipv6: bool,
     /// IPv4 and IPv6

@@ -96,9 +96,6 @@ pub enum ClusterError {
         /// How it ended.
         problem: String,
     },
-    /// A cluster in which no pod could get an address.
-    #[error("a cluster of IPv6 alone has no address for a pod: the agents give IPv4 addresses")]
-    NoFamily,
     /// kind knows the cluster and no way into it.
     #[error(
         "cluster `{name}` was never finished, or its nodes do not run ({problem}): `{remove}` removes it"
@@ -211,7 +208,6 @@ impl ClusterError {
                  --features kubernetes --target x86_64-unknown-linux-gnu` and name it with --image-binary"
             }
             Self::Left { .. } => "start again when it is gone",
-            Self::NoFamily => "take --dual-stack, which has both families",
             Self::NoAgents => {
                 "make a cluster with `egret kind up`, or test this one with `--subject cluster`"
             }

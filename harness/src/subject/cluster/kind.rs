@@ -70,9 +70,6 @@ pub struct Wanted {
 /// # Errors
 /// kind's program is missing or fails, the API server refuses, or nodes or agents do not become ready.
 pub fn up(target: &Target, wanted: &Wanted, tell: &mut dyn FnMut(&Phase)) -> Result<Health, SubjectError> {
-    if wanted.shape.family == Family::V6 {
-        return Err(failed(ClusterError::NoFamily));
-    }
     let runtime = runtime().map_err(failed)?;
     let mut stop = {
         let _inside = runtime.enter();
