@@ -70,18 +70,6 @@ fn a_cluster_that_is_not_there_is_neither_well_nor_removed() {
     assert_eq!(asked(folder.path()), ["get clusters", "get clusters"]);
 }
 
-/// Nodes and agents would become ready, and no pod ever.
-#[test]
-fn a_cluster_without_addresses_for_pods_is_not_begun() {
-    let folder = folder();
-    fake(folder.path(), "\"get clusters\") ;;");
-    let output = egret(&["kind", "up", "--ipv6"], folder.path());
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{error}");
-    assert!(error.contains("the agents give IPv4 addresses; take --dual-stack"), "{error}");
-    assert!(asked(folder.path()).is_empty(), "nothing was begun");
-}
-
 #[test]
 fn half_a_cluster_is_called_so() {
     let folder = folder();
