@@ -91,7 +91,7 @@ pub struct Service {
     pub selector: Option<Labels>,
     /// Backends given by hand.
     pub endpoints: Vec<IpAddr>,
-    /// Which of the selected pods take traffic, by primary address; `None`: all of them.
+    /// Which addresses of the selected pods take traffic; `None`: all of them.
     pub ready: Option<BTreeSet<IpAddr>>,
     /// Cluster addresses; empty for a headless service.
     pub cluster_ips: Vec<IpAddr>,
@@ -182,8 +182,8 @@ impl World {
     /// Backends of one service port as addresses and ports, ordered by pod name, of each pod all addresses of the
     /// service's families: those of its cluster addresses, or all when it is headless.
     ///
-    /// A pod without the named target port is left out, as an endpoint controller leaves it out; so is one that is
-    /// not ready where that is known.
+    /// A pod without the named target port is left out, as an endpoint controller leaves it out; so is an address that
+    /// is not ready where that is known.
     #[must_use]
     pub fn backends(&self, name: &ObjectName, service: &Service, port: &ServicePort) -> Vec<(IpAddr, u16)> {
         if service.selector.is_none() {
@@ -192,11 +192,6 @@ impl World {
         }
         in_namespace(&self.pods, &name.namespace)
             .filter(|(_, pod)| service.selects(pod))
-            .filter(|(_, pod)| {
-                let is_ready =
-                    |ready: &BTreeSet<IpAddr>| pod.addresses.first().is_some_and(|at| ready.contains(at));
-                service.ready.as_ref().is_none_or(is_ready)
-            })
             .filter_map(|(_, pod)| {
                 let number = match &port.target {
                     TargetPort::Number(number) => *number,
@@ -213,6 +208,7 @@ impl World {
             })
             .flat_map(|(pod, number)| pod.addresses.iter().map(move |address| (*address, number)))
             .filter(|(address, _)| service.has_family_of(*address))
+            .filter(|(address, _)| service.ready.as_ref().is_none_or(|ready| ready.contains(address)))
             .collect()
     }
 }
@@ -274,6 +270,12 @@ mod tests {
             let backends = world.backends(&ObjectName::new("x", "web"), &service, &port);
             let expected: Vec<_> = expected.iter().map(|address| (*address, 8080)).collect();
             assert_eq!(backends, expected, "{cluster_ips:?}");
+            // The endpoint controller writes what a service leads to, each address in its family's list.
+            let ready = Some(expected.iter().map(|(address, _)| *address).collect());
+            let service = Service { ready, ..service };
+            assert_eq!(world.backends(&ObjectName::new("x", "web"), &service, &port), expected);
+            let service = Service { ready: Some(BTreeSet::new()), ..service };
+            assert_eq!(world.backends(&ObjectName::new("x", "web"), &service, &port), []);
         }
     }
 }
