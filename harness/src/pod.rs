@@ -19,7 +19,7 @@ use egret_probe::{Exchange, ProbeError, Report};
 use serde::{Deserialize, Serialize};
 
 /// Raised when a message changes: an image of another version then says so.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Environment variable that holds the [`Menu`] as JSON.
 pub const MENU: &str = "EGRET_POD";
@@ -43,6 +43,9 @@ pub struct Menu {
 pub struct Order {
     /// [`VERSION`] of who asks.
     pub version: u32,
+    /// The client's own addresses, as far as it knows; none: all that its pod has. A cluster may give a pod addresses of
+    /// a family that the case does not speak of.
+    pub addresses: Vec<IpAddr>,
     /// How long a client waits for its peer.
     pub answer: Duration,
     /// How long it waits for the DNS server, for each try.

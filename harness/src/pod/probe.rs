@@ -35,7 +35,7 @@ pub fn probe() -> Result<(), PodError> {
     let drops = listen()?;
     let resolver = std::fs::read_to_string("/etc/resolv.conf").ok().and_then(|text| resolver::read(&text));
     let place = Rc::new(Place {
-        addresses: addresses()?,
+        addresses: if order.addresses.is_empty() { addresses()? } else { order.addresses },
         resolver,
         limits: Limits { answer: order.answer, resolve: order.resolve },
     });

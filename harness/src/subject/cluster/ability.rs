@@ -1,8 +1,10 @@
 //! What a cluster can do, and what a case asks that it cannot: found by looking, not by asking for versions.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use egret_core::probe::{Peer, Request, Source};
+use egret_agent::netlink::family;
+use egret_core::probe::{Peer, Probe, Request, Source};
 use egret_core::spec::PolicyKind;
 use egret_core::world::World;
 use ipnet::IpNet;
@@ -10,7 +12,7 @@ use kube::Client;
 use serde_json::Value;
 
 use super::error::ClusterError;
-use super::nodes::Place;
+use super::nodes::{Families, Place};
 use crate::case::{Capability, Case, Step};
 use crate::kubernetes;
 
@@ -42,15 +44,19 @@ pub(super) async fn of(
     if places.len() > 1 {
         able.insert(Capability::Nodes);
     }
+    if Families::of(places).have_ipv6() {
+        able.insert(Capability::Ipv6);
+    }
     Ok(able)
 }
 
 /// What a case asks beside the words that it requires: hosts outside, addresses, nodes, policies for everybody.
-pub(super) fn needs(case: &Case, places: &[Place], prefixed: bool) -> BTreeSet<Capability> {
+/// `dns` has the addresses of the cluster's DNS server.
+pub(super) fn needs(case: &Case, places: &[Place], dns: &[IpAddr], prefixed: bool) -> BTreeSet<Capability> {
     let mut needs = BTreeSet::new();
     for step in &case.steps {
         of_world(&step.desired.world, places.len(), &mut needs);
-        of_probes(step, &mut needs);
+        of_probes(step, Families::of(places), dns, &mut needs);
         of_policies(step, places, prefixed, &mut needs);
     }
     of_world(&case.world, places.len(), &mut needs);
@@ -72,8 +78,12 @@ fn of_world(world: &World, places: usize, needs: &mut BTreeSet<Capability>) {
     }
 }
 
-fn of_probes(step: &Step, needs: &mut BTreeSet<Capability>) {
+fn of_probes(step: &Step, families: Families, dns: &[IpAddr], needs: &mut BTreeSet<Capability>) {
+    let world = &step.desired.world;
     for expectation in &step.expectations {
+        if !resolves(&expectation.probe, world, families, dns) {
+            needs.insert(Capability::Addresses);
+        }
         if matches!(expectation.probe.from, Source::Address(_)) {
             needs.insert(Capability::Internet);
         }
@@ -82,11 +92,35 @@ fn of_probes(step: &Step, needs: &mut BTreeSet<Capability>) {
             // A cluster keeps no connection, so the case is skipped for that.
             Request::Dns { .. } | Request::Keep { .. } => continue,
         };
-        let hosts = &step.desired.world.internet.hosts;
-        if matches!(to, Peer::Address(address) if !hosts.contains_key(address)) {
+        // An address that somebody has stands for one that the cluster gives; of an address of nobody, nobody knows.
+        let is_somebodys = |address: &IpAddr| {
+            world.internet.hosts.contains_key(address) || families.has(*address) && is_given(world, *address)
+        };
+        if matches!(to, Peer::Address(address) if !is_somebodys(address)) {
             needs.insert(Capability::Addresses);
         }
     }
+}
+
+/// Whether a pod, a service or a node has this address.
+fn is_given(world: &World, address: IpAddr) -> bool {
+    world.pod_at(address).is_some()
+        || world.node_at(address).is_some()
+        || world.services.values().any(|service| service.cluster_ips.contains(&address))
+}
+
+/// Whether a client that asks for a name has an address of the family in which the cluster's DNS server is asked.
+fn resolves(probe: &Probe, world: &World, families: Families, dns: &[IpAddr]) -> bool {
+    let asks = match &probe.request {
+        Request::Dns { .. } => true,
+        Request::Connect { to, .. } | Request::Ping { to } => matches!(to, Peer::Name(_)),
+        Request::Keep { .. } | Request::Forge { .. } => false,
+    };
+    let Source::Pod(client) = &probe.from else { return true };
+    let own = world.pods.get(client).map(|pod| pod.addresses.as_slice()).unwrap_or_default();
+    // Where the cluster has none of the case's families, its pods' own stand for them.
+    let mut own = own.iter().filter(|own| families.has(**own)).peekable();
+    !asks || dns.is_empty() || own.peek().is_none() || own.any(|own| family::like(*own, dns).is_some())
 }
 
 fn of_policies(step: &Step, places: &[Place], prefixed: bool, needs: &mut BTreeSet<Capability>) {
@@ -126,7 +160,9 @@ fn means_the_same(prefix: IpNet, world: &World, places: &[Place]) -> bool {
         places.iter().flat_map(|place| &place.addresses).copied().map(IpNet::from).collect();
     [(pods, ranges), (nodes, places)].iter().all(|(case, cluster)| {
         let here = side(prefix, case);
-        let is_all = prefix.prefix_len() == 0;
+        let has = |of: &[IpNet]| of.iter().any(|net| net.addr().is_ipv4() == prefix.addr().is_ipv4());
+        // Everything of a family, where whoever has it here has it there too.
+        let is_all = prefix.prefix_len() == 0 && (!has(case) || cluster.is_empty() || has(cluster));
         is_all || case.is_empty() || (here != Side::Some && here == side(prefix, cluster))
     })
 }

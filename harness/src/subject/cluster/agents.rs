@@ -103,16 +103,17 @@ impl Agents {
         Ok(())
     }
 
-    /// Has every node lead these prefixes to a neighbour, in place of those before; none: no more.
+    /// Has every node lead these prefixes to a neighbour, by its address of their family, in place of those before; none:
+    /// no more.
     pub(super) async fn lead_outside(
         &self,
         server: &Server,
-        via: Option<IpAddr>,
+        via: &[IpAddr],
         prefixes: &[String],
     ) -> Result<(), ClusterError> {
-        let via = via.map(|via| format!("--via={via}"));
+        let via: Vec<String> = via.iter().map(|via| format!("--via={via}")).collect();
         let mut command = vec!["outside"];
-        command.extend(via.as_deref());
+        command.extend(via.iter().map(String::as_str));
         command.extend(prefixes.iter().map(String::as_str));
         self.each(server, &command).await.map(drop)
     }

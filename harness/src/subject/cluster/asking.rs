@@ -1,6 +1,7 @@
 //! The probes of a step: one exec per client for all that it asks, every client at the same time.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use egret_core::probe::{Probe, Source};
@@ -45,15 +46,17 @@ pub(super) async fn ask(
     patience: Patience,
     drops: Option<&Drops>,
 ) -> Result<Vec<Report>, ClusterError> {
-    let mut clients: BTreeMap<At, Vec<(usize, Exchange)>> = BTreeMap::new();
+    let mut clients: BTreeMap<At, (Vec<IpAddr>, Vec<(usize, Exchange)>)> = BTreeMap::new();
     for (index, probe) in probes.iter().enumerate() {
         let question =
             question::question(probe, world).map_err(|error| ClusterError::Missing(error.to_string()))?;
-        clients.entry(place(&probe.from)?).or_default().push((index, question.exchange));
+        let (addresses, questions) = clients.entry(place(&probe.from)?).or_default();
+        *addresses = question.addresses;
+        questions.push((index, question.exchange));
     }
-    let asked = clients.into_iter().map(|(at, questions)| async move {
+    let asked = clients.into_iter().map(|(at, (addresses, questions))| async move {
         let (indices, questions): (Vec<usize>, Vec<Exchange>) = questions.into_iter().unzip();
-        let answers = order(server, &at, questions, patience, drops).await?;
+        let answers = order(server, &at, addresses, questions, patience, drops).await?;
         Ok::<_, ClusterError>(indices.into_iter().zip(answers).collect::<Vec<_>>())
     });
     let mut answered: BTreeMap<usize, Report> = BTreeMap::new();
@@ -64,10 +67,11 @@ pub(super) async fn ask(
     Ok(answered.into_values().collect())
 }
 
-/// One client's questions, answered in their order.
+/// One client's questions, answered in their order. It knows of these addresses of its own; of none: of all.
 pub(super) async fn order(
     server: &Server,
     at: &At,
+    addresses: Vec<IpAddr>,
     questions: Vec<Exchange>,
     patience: Patience,
     drops: Option<&Drops>,
@@ -79,7 +83,8 @@ pub(super) async fn order(
         problem,
     };
     let count = questions.len();
-    let order = Order { version: VERSION, answer: patience.answer, resolve: patience.resolve, questions };
+    let order =
+        Order { version: VERSION, addresses, answer: patience.answer, resolve: patience.resolve, questions };
     let line = serde_json::to_string(&order).map_err(|error| failed(error.to_string()))? + "\n";
     // Each may wait for a name, a second time for its search list, and for its peer.
     let longest = (patience.resolve.saturating_mul(4)).saturating_add(patience.answer);

@@ -159,7 +159,8 @@ impl Canary {
         let at = At::pod(self.namespace.clone(), "client".into());
         let mut pace = Pace::new(PACE, LIMIT);
         loop {
-            let reports = asking::order(server, &at, self.questions.clone(), PATIENCE, None).await?;
+            let reports =
+                asking::order(server, &at, Vec::new(), self.questions.clone(), PATIENCE, None).await?;
             let open = reports.iter().filter(|report| report.outcome == Outcome::Ok).count();
             let wanted = if self.shut { 0 } else { reports.len() };
             if open == wanted {

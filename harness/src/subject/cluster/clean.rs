@@ -35,7 +35,7 @@ pub struct Left {
 /// Puts back what runs with these labels have changed of the cluster's own: its DNS server, and the nodes' routes.
 async fn put_back(server: &Server, selector: &str) -> Result<(), ClusterError> {
     if dns::put_back(server, selector).await? {
-        Agents::find(server).await?.lead_outside(server, None, &[]).await?;
+        Agents::find(server).await?.lead_outside(server, &[], &[]).await?;
     }
     Ok(())
 }

@@ -26,10 +26,22 @@ const ORIGINAL: &str = "egret.dev/corefile";
 const NAMESPACE: &str = "kube-system";
 /// The label of its pods.
 const LABEL: &str = "k8s-app=kube-dns";
+/// Its service.
+const SERVICE: &str = "kube-dns";
 /// How long its pods may take to come back: the kubelet asks whether they are ready every ten seconds.
 const LIMIT: Duration = Duration::from_secs(120);
 /// Between two looks.
 const PACE: Duration = Duration::from_millis(100);
+
+/// The addresses under which pods ask the DNS server; none where the cluster has none of this name.
+///
+/// # Errors
+/// The API server refuses.
+pub(super) async fn asked_at(server: &Server) -> Result<Vec<IpAddr>, ClusterError> {
+    let there = server.get(&Key::new(Kind::Service, Some(NAMESPACE), SERVICE)).await?;
+    let addresses = there.as_ref().and_then(|service| service.data["spec"]["clusterIPs"].as_array());
+    Ok(addresses.into_iter().flatten().filter_map(|address| address.as_str()?.parse().ok()).collect())
+}
 
 fn config() -> Key {
     Key::new(Kind::ConfigMap, Some(NAMESPACE), "coredns")
@@ -128,7 +140,7 @@ async fn ready(server: &Server) -> Result<Changes, ClusterError> {
         let set = server.get(&deployment).await?;
         let wanted = set.and_then(|set| set.data["spec"]["replicas"].as_u64()).unwrap_or(1);
         let pods = pods(server).await?;
-        let slices = backends::slices(server, NAMESPACE, "kube-dns").await?;
+        let slices = backends::slices(server, NAMESPACE, SERVICE).await?;
         let addresses: Vec<BTreeSet<String>> =
             pods.iter().filter(|pod| is_ready(pod)).map(addresses).collect();
         if u64::try_from(addresses.len()).is_ok_and(|ready| ready == wanted)

@@ -22,6 +22,46 @@ pub(super) struct Place {
     pub(super) takes_pods: bool,
 }
 
+/// The address families of a cluster's pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Families {
+    v4: bool,
+    v6: bool,
+}
+
+impl Families {
+    /// Those in which every node has a range for its pods; where the cluster does not say, those of the nodes' own
+    /// addresses.
+    pub(super) fn of(places: &[Place]) -> Self {
+        let silent = places.iter().all(|place| place.pod_cidrs.is_empty());
+        let has = |is: fn(&IpAddr) -> bool| {
+            places.iter().all(|place| match silent {
+                true => place.addresses.iter().any(is),
+                false => place.pod_cidrs.iter().any(|prefix| is(&prefix.addr())),
+            })
+        };
+        Self { v4: has(IpAddr::is_ipv4), v6: has(IpAddr::is_ipv6) }
+    }
+
+    /// Whether pods have addresses like this one.
+    pub(super) const fn has(self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(_) => self.v4,
+            IpAddr::V6(_) => self.v6,
+        }
+    }
+
+    /// Whether pods have addresses of both.
+    pub(super) const fn are_both(self) -> bool {
+        self.v4 && self.v6
+    }
+
+    /// Whether pods have IPv6 addresses.
+    pub(super) const fn have_ipv6(self) -> bool {
+        self.v6
+    }
+}
+
 /// Every node, by name.
 pub(super) async fn list(client: &Client) -> Result<Vec<Place>, ClusterError> {
     let api: Api<Node> = Api::all(client.clone());

@@ -20,6 +20,7 @@ use egret_core::flow::Flow;
 use egret_core::probe::{Outcome, Record};
 use egret_core::world::{DNS_AUTHORITY, Internet, Node, Zone};
 use egret_probe::{Exchange, Report};
+use ipnet::IpNet;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::agents::Agents;
@@ -28,9 +29,10 @@ use super::canary::Canary;
 use super::dns;
 use super::drops::{Drops, Heard};
 use super::error::ClusterError;
-use super::nodes::Place;
+use super::nodes::{Families, Place};
 use super::pace::Pace;
 use super::server::Server;
+use crate::case::Case;
 #[cfg(feature = "docker")]
 use crate::subject::docker::Outside as Container;
 use crate::subject::question::Question;
@@ -52,6 +54,7 @@ pub(super) struct Outside {
     network: String,
     binary: Option<PathBuf>,
     nodes: BTreeMap<String, Node>,
+    families: Families,
     container: Option<Container>,
     /// The nodes and the cluster's DNS server lead to the container.
     is_led: bool,
@@ -65,12 +68,12 @@ impl Outside {
     /// Why there can be none.
     pub(super) async fn possible(options: &ClusterOptions, places: &[Place]) -> Result<Self, String> {
         let (network, binary) = (&options.network, options.binary.as_deref());
-        let addresses: Vec<IpAddr> = places.iter().filter_map(address).collect();
+        let addresses: Vec<IpAddr> = places.iter().flat_map(|place| &place.addresses).copied().collect();
         Container::possible(network, binary, &addresses).await.map_err(|error| words(&error))?;
         let nodes = places.iter().map(|place| {
             let node = Node {
-                addresses: address(place).into_iter().collect(),
-                pod_cidrs: place.pod_cidrs.iter().filter(|prefix| prefix.addr().is_ipv4()).copied().collect(),
+                addresses: place.addresses.clone(),
+                pod_cidrs: place.pod_cidrs.clone(),
                 ..Node::default()
             };
             (place.name.clone(), node)
@@ -80,10 +83,17 @@ impl Outside {
             network: network.clone(),
             binary: options.binary.clone(),
             nodes,
+            families: Families::of(places),
             container: None,
             is_led: false,
             shown: Internet::default(),
         })
+    }
+
+    /// Whether the cluster's pods have the families of every host that a case speaks of.
+    pub(super) fn can_have(&self, case: &Case) -> bool {
+        let worlds = case.steps.iter().map(|step| &step.desired.world).chain([&case.world]);
+        worlds.flat_map(|world| world.internet.hosts.keys()).all(|host| self.families.has(*host))
     }
 
     /// Has the hosts and names of a world from now on; makes what it takes when a world has some for the first time.
@@ -113,9 +123,9 @@ impl Outside {
         let zone = Zone { addresses: vec![DNS_AUTHORITY.ip()], cname: None, ttl: 0 };
         world.internet.names.insert(run.clone(), zone);
         let hosts = internet.hosts.keys().copied().chain([DNS_AUTHORITY.ip()]);
-        let prefixes: Vec<String> = hosts.filter(IpAddr::is_ipv4).map(|host| format!("{host}/32")).collect();
+        let prefixes: Vec<String> = hosts.map(|host| IpNet::from(host).to_string()).collect();
         container.show(world).await.map_err(failed)?;
-        let via = Some(container.address());
+        let via = container.addresses();
         if !self.is_led {
             // First, so that whoever cleans up after a killed run knows what there is to put back.
             dns::lead_to(server, DNS_AUTHORITY.ip()).await?;
@@ -186,10 +196,6 @@ fn words(error: &SubjectError) -> String {
     }
 }
 
-fn address(place: &Place) -> Option<IpAddr> {
-    place.addresses.iter().copied().find(IpAddr::is_ipv4)
-}
-
 /// Waits until every node's pods resolve a name of this run's through the cluster's DNS server.
 async fn resolves(server: &Server, canary: Option<&Canary>, name: &str) -> Result<(), ClusterError> {
     let question = Exchange::Dns { name: format!("{name}."), record: Record::A };
@@ -197,7 +203,7 @@ async fn resolves(server: &Server, canary: Option<&Canary>, name: &str) -> Resul
     for at in canary.into_iter().flat_map(Canary::on_every_node) {
         loop {
             let questions = vec![question.clone(); QUESTIONS];
-            let reports = asking::order(server, &at, questions, PATIENCE, None).await?;
+            let reports = asking::order(server, &at, Vec::new(), questions, PATIENCE, None).await?;
             if reports.iter().all(|report| report.outcome == Outcome::Ok) {
                 break;
             }

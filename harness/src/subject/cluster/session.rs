@@ -1,6 +1,7 @@
 //! One run in a cluster, from the canary to the last step: what the subject does, without its waiting for signals.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use egret_core::flow::Flow;
 use egret_core::probe::{Observation, Probe, Source};
@@ -11,11 +12,12 @@ use super::agents::Agents;
 use super::asking::{self, Patience};
 use super::canary::Canary;
 use super::changes::Changes;
+use super::dns;
 use super::drops::Drops;
 use super::error::ClusterError;
 use super::exec::At;
 use super::naming::Naming;
-use super::nodes::{self, Place};
+use super::nodes::{self, Families, Place};
 use super::object::{Key, Kind};
 use super::outside::Outside;
 use super::policies::Policies;
@@ -45,6 +47,9 @@ pub(super) struct Session {
     image: String,
     patience: Patience,
     places: Vec<Place>,
+    families: Families,
+    /// Addresses of the cluster's DNS server.
+    dns: Vec<IpAddr>,
     outside: Result<Outside, String>,
     drops: Option<Drops>,
     nodes: BTreeMap<String, String>,
@@ -72,6 +77,7 @@ impl Session {
         let all = nodes::list(&server.client).await?;
         let places = nodes::taking_pods(&all)?;
         let mut able = ability::of(&server.client, &places, !agents.is_empty()).await?;
+        let dns = dns::asked_at(&server).await?;
         let outside = match plugin {
             Plugin::Egret => Outside::possible(options, &all).await,
             Plugin::Any => Err("only `--subject kind` leads a cluster's nodes to simulated hosts".into()),
@@ -94,6 +100,8 @@ impl Session {
             naming: Naming { prefix: options.prefix.clone() },
             image,
             patience: if options.patient { Patience::LONG } else { Patience::SHORT },
+            families: Families::of(&places),
+            dns,
             places,
             outside,
             drops: None,
@@ -135,19 +143,27 @@ impl Session {
         }
     }
 
-    /// Why there are no hosts outside; everything else that is missing is not to be had.
+    /// Why there are no hosts outside, or why those of a case cannot be there; everything else that is missing is not to
+    /// be had.
     pub(super) fn why_lacking(&self, capability: Capability) -> Option<String> {
-        self.outside.as_ref().err().filter(|_| capability == Capability::Internet).cloned()
+        if capability != Capability::Internet {
+            return None;
+        }
+        let whose = || "the cluster's pods have no addresses of a host's family".to_owned();
+        Some(self.outside.as_ref().err().cloned().unwrap_or_else(whose))
     }
 
     /// What a case asks that this cluster cannot do.
     pub(super) fn lacks(&self, case: &Case) -> BTreeSet<Capability> {
-        let mut needs = ability::needs(case, &self.places, self.naming.prefix.is_some());
+        let mut needs = ability::needs(case, &self.places, &self.dns, self.naming.prefix.is_some());
         needs.extend(&case.requires);
         // Several nodes are there; that there are enough of them, without labels, `needs` has looked at.
         let enough = needs.contains(&Capability::Nodes) && case.requires.contains(&Capability::Nodes);
-        let beyond = ability::needs(case, &self.places, false).contains(&Capability::Nodes);
+        let beyond = ability::needs(case, &self.places, &self.dns, false).contains(&Capability::Nodes);
         let mut lacks: BTreeSet<Capability> = needs.difference(&self.able).copied().collect();
+        if self.outside.as_ref().is_ok_and(|outside| !outside.can_have(case)) {
+            lacks.insert(Capability::Internet);
+        }
         if enough && beyond {
             lacks.insert(Capability::Nodes);
         }
@@ -185,7 +201,8 @@ impl Session {
 
     pub(super) async fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, ClusterError> {
         let asked = Instant::now();
-        let reports = self.ask(probes).await?;
+        let probes: Vec<Probe> = probes.iter().map(|probe| self.actual.to_cluster(probe)).collect();
+        let reports = self.ask(&probes).await?;
         let world = &self.actual.world;
         let said = match &self.hubble {
             hubble::Found::There(hubble) => {
@@ -250,8 +267,13 @@ impl Session {
             outside.show(&self.server, &mut self.agents, self.canary.as_ref(), &world.internet).await?;
         }
         self.nodes = nodes::map(world, &self.places)?;
-        let shape =
-            Shape { run: &self.server.run, naming: &self.naming, image: &self.image, nodes: &self.nodes };
+        let shape = Shape {
+            run: &self.server.run,
+            naming: &self.naming,
+            image: &self.image,
+            nodes: &self.nodes,
+            families: self.families,
+        };
         let mut changes = self.made.reconcile(&self.server, &shape, world).await?;
         let pods = &self.made.pods;
         changes.extend(backends::wait(&self.server, &shape, pods, world).await?);

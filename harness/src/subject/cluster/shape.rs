@@ -1,12 +1,15 @@
 //! A case's world as objects of a cluster.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use egret_agent::netlink::family;
 use egret_core::world::{Application, Pod, Service, TargetPort, World};
 use egret_core::{Labels, ObjectName, Protocol};
 use serde_json::{Value, json};
 
 use super::naming::Naming;
+use super::nodes::Families;
 use super::object::{Key, Kind, Run};
 use crate::pod::{ADDRESSES, MENU, Menu};
 
@@ -18,6 +21,7 @@ pub(super) struct Shape<'a> {
     pub(super) image: &'a str,
     /// The cluster's node for each of the case's.
     pub(super) nodes: &'a BTreeMap<String, String>,
+    pub(super) families: Families,
 }
 
 /// Namespaces that every cluster has.
@@ -54,7 +58,7 @@ impl Shape<'_> {
         }
         for (name, service) in world.services.iter().filter(|(name, _)| !is_clusters_own_service(name)) {
             let key = self.key(Kind::Service, name);
-            let object = key.object(self.run, &labels(&service.labels), service_spec(service));
+            let object = key.object(self.run, &labels(&service.labels), self.service_spec(service));
             objects.insert(key, object);
         }
         objects
@@ -73,6 +77,42 @@ impl Shape<'_> {
             account: account_of(pod),
         };
         key.object(self.run, &labels(&pod.labels), json!({ "spec": spec(self.image, &menu, &place) }))
+    }
+
+    fn service_spec(&self, service: &Service) -> Value {
+        let ports: Vec<Value> = service
+            .ports
+            .iter()
+            .map(|port| {
+                let target = match &port.target {
+                    TargetPort::Number(number) => json!(number),
+                    TargetPort::Name(name) => json!(name),
+                };
+                let mut object =
+                    json!({ "port": port.port, "protocol": protocol(port.protocol), "targetPort": target });
+                // Several ports need names; one without gets one that says the same.
+                object["name"] = match &port.name {
+                    Some(name) => name.clone().into(),
+                    None => format!("{}-{}", protocol(port.protocol).to_lowercase(), port.port).into(),
+                };
+                object
+            })
+            .collect();
+        let mut spec = json!({ "ports": ports });
+        if let Some(selector) = &service.selector {
+            spec["selector"] = labels(selector);
+        }
+        if service.cluster_ips.is_empty() {
+            spec["clusterIP"] = "None".into();
+        } else if self.families.are_both() {
+            // The cluster's first family is the default, and a service of both is one that asks for it.
+            let family = |address| if IpAddr::is_ipv4(&address) { "IPv4" } else { "IPv6" };
+            let families: Vec<&str> = family::families(&service.cluster_ips).map(family).collect();
+            let policy = if families.len() > 1 { "RequireDualStack" } else { "SingleStack" };
+            spec["ipFamilyPolicy"] = policy.into();
+            spec["ipFamilies"] = families.into();
+        }
+        json!({ "spec": spec })
     }
 }
 
@@ -135,35 +175,6 @@ pub(super) fn spec(image: &str, menu: &Menu, place: &Place<'_>) -> Value {
         } } });
     }
     spec
-}
-
-fn service_spec(service: &Service) -> Value {
-    let ports: Vec<Value> = service
-        .ports
-        .iter()
-        .map(|port| {
-            let target = match &port.target {
-                TargetPort::Number(number) => json!(number),
-                TargetPort::Name(name) => json!(name),
-            };
-            let mut object =
-                json!({ "port": port.port, "protocol": protocol(port.protocol), "targetPort": target });
-            // Several ports need names; one without gets one that says the same.
-            object["name"] = match &port.name {
-                Some(name) => name.clone().into(),
-                None => format!("{}-{}", protocol(port.protocol).to_lowercase(), port.port).into(),
-            };
-            object
-        })
-        .collect();
-    let mut spec = json!({ "ports": ports });
-    if let Some(selector) = &service.selector {
-        spec["selector"] = labels(selector);
-    }
-    if service.cluster_ips.is_empty() {
-        spec["clusterIP"] = "None".into();
-    }
-    json!({ "spec": spec })
 }
 
 fn account_of(pod: &Pod) -> &str {

@@ -15,6 +15,7 @@ use egret_core::world::{Application, Pod, Serve, World};
 use egret_core::{ObjectName, Protocol};
 
 use super::naming::Naming;
+use super::nodes::Families;
 use super::object::Run;
 use super::shape::Shape;
 
@@ -59,6 +60,12 @@ impl Parts {
     }
 
     fn shape(&self) -> Shape<'_> {
-        Shape { run: &self.run, naming: &self.naming, image: "egret:test", nodes: &self.nodes }
+        Shape {
+            run: &self.run,
+            naming: &self.naming,
+            image: "egret:test",
+            nodes: &self.nodes,
+            families: Families::default(),
+        }
     }
 }

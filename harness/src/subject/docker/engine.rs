@@ -174,17 +174,23 @@ impl Engine {
         }
     }
 
-    /// A container's IPv4 address on a network.
+    /// A container's addresses on a network: an IPv4 address, an IPv6 address, or both.
     ///
     /// # Errors
     /// The engine refused, or the container has none there.
     #[cfg(feature = "kubernetes")]
-    pub(super) async fn address(&self, name: &str, network: &str) -> Result<IpAddr, DockerError> {
-        let what = || format!("say the address of the container `{name}` on the network `{network}`");
+    pub(super) async fn addresses(&self, name: &str, network: &str) -> Result<Vec<IpAddr>, DockerError> {
+        let what = || format!("say the addresses of the container `{name}` on the network `{network}`");
         let found = self.api.inspect_container(name, None).await.map_err(DockerError::refused(what()))?;
         let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-        let address = networks.get(network).and_then(|at| at.ip_address.as_ref()?.parse().ok());
-        address.ok_or_else(|| DockerError::Refused { what: what(), problem: "it has none".into() })
+        let at = networks.get(network);
+        let texts = at.map(|at| [at.ip_address.as_ref(), at.global_ipv6_address.as_ref()]);
+        let addresses = texts.into_iter().flatten().flatten().filter_map(|text| text.parse().ok());
+        let addresses: Vec<IpAddr> = addresses.collect();
+        if addresses.is_empty() {
+            return Err(DockerError::Refused { what: what(), problem: "it has none".into() });
+        }
+        Ok(addresses)
     }
 
     /// Removes a container, running or not. One that is going or gone is as good as removed.

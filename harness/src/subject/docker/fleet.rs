@@ -337,9 +337,9 @@ impl Fleet {
 
     /// The address that the engine gave a container on a network that others have made.
     #[cfg(feature = "kubernetes")]
-    pub(super) async fn address(&self, place: usize) -> Result<IpAddr, DockerError> {
+    pub(super) async fn addresses(&self, place: usize) -> Result<Vec<IpAddr>, DockerError> {
         match &self.others {
-            Some(network) => self.engine.address(&self.name(place), network).await,
+            Some(network) => self.engine.addresses(&self.name(place), network).await,
             None => Err(self.strange(place, "it has no address of its own")),
         }
     }

@@ -19,7 +19,7 @@ use crate::subject::question::Question;
 /// The Internet's container. It ends with this process; [`Outside::end`] removes it at once.
 pub(in crate::subject) struct Outside {
     fleet: Fleet,
-    address: IpAddr,
+    addresses: Vec<IpAddr>,
 }
 
 impl Outside {
@@ -58,8 +58,8 @@ impl Outside {
         binary: Option<&Path>,
     ) -> Result<Self, SubjectError> {
         let mut fleet = Fleet::internet_for_others(network, binary).await?;
-        match fleet.address(INTERNET).await {
-            Ok(address) => Ok(Self { fleet, address }),
+        match fleet.addresses(INTERNET).await {
+            Ok(addresses) => Ok(Self { fleet, addresses }),
             Err(error) => {
                 fleet.end().await;
                 Err(error.into())
@@ -67,9 +67,9 @@ impl Outside {
         }
     }
 
-    /// Its address on the nodes' network.
-    pub(in crate::subject) const fn address(&self) -> IpAddr {
-        self.address
+    /// Its addresses on the nodes' network, one of each family that this has.
+    pub(in crate::subject) fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
     }
 
     /// Has these hosts and names from now on, and knows the way to these nodes and their pods.

@@ -38,7 +38,7 @@ impl Container {
         Err(absent())
     }
 
-    pub(super) const fn address(&self) -> IpAddr {
+    pub(super) const fn addresses(&self) -> &[IpAddr] {
         match *self {}
     }
 

@@ -1,7 +1,7 @@
 //! The network of this process, which a container engine has made: taken over, or settled in.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use egret_agent::Netns;
 use egret_agent::netlink::{Batch, Hop, Mac};
@@ -52,7 +52,15 @@ pub(in crate::subject::site) fn shared_network() -> io::Result<(Netns, End)> {
     set("net/ipv4/conf/eth0/arp_announce", "2", false)?;
     let end = End { index: own_index()?, far: None };
     // In place of the engine's way out, where there is one.
-    Batch::new().route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Unreachable, None).send(&netns)?;
+    let mut batch = Batch::new();
+    batch.route((Ipv4Addr::UNSPECIFIED.into(), 0), Hop::Unreachable, None);
+    // The engine switches IPv6 off where its network has none.
+    if std::fs::read_to_string("/proc/sys/net/ipv6/conf/eth0/disable_ipv6")
+        .is_ok_and(|text| text.trim() == "0")
+    {
+        batch.route((Ipv6Addr::UNSPECIFIED.into(), 0), Hop::Unreachable, None);
+    }
+    batch.send(&netns)?;
     Ok((netns, end))
 }
 
