@@ -4,10 +4,12 @@
 //! [`Order`] as a line of JSON and writes one [`Answer`] per question. Behind the order may come flows, each a line of
 //! JSON, which say that a node has dropped a packet: whose own it was ends its question.
 
+mod keep;
 mod probe;
 mod resolver;
 mod serve;
 
+pub use keep::keep;
 pub use probe::probe;
 pub use serve::{ready, serve};
 

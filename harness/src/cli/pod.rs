@@ -10,6 +10,8 @@ pub(super) enum Command {
     Serve,
     /// Answer one order of questions from standard input
     Probe,
+    /// Keep connections open from one order to the next
+    Keep,
     /// Say whether the pod's servers listen
     Ready,
 }
@@ -18,6 +20,7 @@ pub(super) fn run(command: &Command) -> Result<Exit, Error> {
     match command {
         Command::Serve => pod::serve()?,
         Command::Probe => pod::probe()?,
+        Command::Keep => pod::keep()?,
         Command::Ready => pod::ready()?,
     }
     Ok(Exit::Passed)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use egret_core::flow::Flow;
 use egret_probe::{Attempt, Client, Exchange, Limits, Resolver, Target, ThisNetwork, run};
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::subject::was_dropped;
@@ -17,8 +18,10 @@ use super::{Answer, Order, PodError, VERSION, addresses, resolver, runtime, syst
 
 /// How long a client whose packet was dropped may still have an answer that must not come.
 const GRACE: Duration = Duration::from_millis(10);
+/// How long the process waits at the end to hear that its answers have come.
+const LAST: Duration = Duration::from_secs(5);
 /// Drops that are kept for a client that is busy; one that misses some waits out its time.
-const KEPT: usize = 4096;
+pub(super) const KEPT: usize = 4096;
 
 /// Reads one order and writes an answer per question, each as a line of JSON, in the order in which they come.
 ///
@@ -32,7 +35,7 @@ pub fn probe() -> Result<(), PodError> {
     if order.version != VERSION {
         return Err(PodError::Version { theirs: order.version });
     }
-    let drops = listen()?;
+    let (drops, heard) = listen()?;
     let resolver = std::fs::read_to_string("/etc/resolv.conf").ok().and_then(|text| resolver::read(&text));
     let place = Rc::new(Place {
         addresses: if order.addresses.is_empty() { addresses()? } else { order.addresses },
@@ -52,7 +55,10 @@ pub fn probe() -> Result<(), PodError> {
                 tell_all(&mut together).await?;
             }
         }
-        tell_all(&mut together).await
+        tell_all(&mut together).await?;
+        // What an exec stream carries may be lost when the process ends before it was read.
+        let _heard_or_not = tokio::time::timeout(LAST, heard).await;
+        Ok(())
     })
 }
 
@@ -77,33 +83,48 @@ impl Place {
             limits: self.limits,
         };
         let current = Cell::new(None);
-        let give_up = dropped(&current, drops);
+        let give_up = dropped(&current, drops, 0);
         let result = run(&client, &question, &mut |attempt| current.set(Some(*attempt)), give_up).await;
         Answer { index, result: result.map_err(|error| with_causes(&error)) }
     }
 }
 
-/// Hears of drops for as long as standard input goes on.
-fn listen() -> Result<broadcast::Sender<Flow>, PodError> {
+/// Hears of drops until an empty line says that the answers have come, or standard input ends; the second value tells.
+fn listen() -> Result<(broadcast::Sender<Flow>, oneshot::Receiver<()>), PodError> {
     let (tell, _) = broadcast::channel(KEPT);
+    let (say_heard, heard) = oneshot::channel();
     let told = tell.clone();
     let read = move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if line.is_empty() {
+                break;
+            }
             // What is no flow ends no client, and nobody may be asking just now.
             if let Ok(flow) = serde_json::from_str(&line) {
                 let _listeners = told.send(flow);
             }
         }
+        // Nobody may be waiting yet, or any more.
+        let _waiting = say_heard.send(());
     };
     std::thread::Builder::new().name("drops".into()).spawn(read).map_err(system("start a thread"))?;
-    Ok(tell)
+    Ok((tell, heard))
 }
 
-/// Returns when a packet of the current attempt was dropped and nothing has come back for it all the same.
-async fn dropped(current: &Cell<Option<Attempt>>, mut drops: broadcast::Receiver<Flow>) {
+/// Returns when a packet of the current attempt was dropped, at `since` or later (nanoseconds since the Unix epoch), and nothing has come back for it all the same.
+pub(super) async fn dropped(
+    current: &Cell<Option<Attempt>>,
+    mut drops: broadcast::Receiver<Flow>,
+    since: u64,
+) {
     loop {
         match drops.recv().await {
-            Ok(flow) if current.get().is_some_and(|attempt| was_dropped(&attempt, &flow)) => break,
+            Ok(flow)
+                if flow.time >= since
+                    && current.get().is_some_and(|attempt| was_dropped(&attempt, &flow)) =>
+            {
+                break;
+            }
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return pending().await,
         }
@@ -129,14 +150,19 @@ async fn tell_all(clients: &mut JoinSet<Answer>) -> Result<(), PodError> {
     while let Some(answer) = clients.join_next().await {
         let answer =
             answer.map_err(|error| PodError::System { what: "wait for a client", source: error.into() })?;
-        let line = serde_json::to_string(&answer).map_err(PodError::Order)? + "\n";
-        let mut out = std::io::stdout().lock();
-        out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(system("write an answer"))?;
+        tell(&answer)?;
     }
     Ok(())
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// Writes an answer.
+pub(super) fn tell(answer: &Answer) -> Result<(), PodError> {
+    let line = serde_json::to_string(answer).map_err(PodError::Order)? + "\n";
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(system("write an answer"))
+}
+
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -8,7 +8,7 @@
 //! | hosts outside -> a container beside the nodes | `outside`; the cluster's DNS server: `dns`, `corefile` |
 //! | objects -> cluster | `world`, `policies` through `server`; `ready` and `backends` wait |
 //! | policies in force | `canary`, for plugins that do not say; `agents`, for our own |
-//! | probes -> reports | `asking`, over `exec`; `drops` ends clients whose packets an agent has dropped |
+//! | probes -> reports | `asking` and, for connections that stay open, `kept`, over `exec`; `drops` ends clients whose packets an agent has dropped |
 //! | what others' plugins tell of packets | `hubble` |
 //! | what was made -> nothing | `clean`, also after Ctrl-C (`stop`) and in a later run |
 
@@ -27,6 +27,7 @@ mod drops;
 mod error;
 mod exec;
 mod hubble;
+mod kept;
 pub mod kind;
 mod machine;
 mod naming;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use egret_agent::netlink::family;
-use egret_core::probe::{Peer, Probe, Request, Source};
+use egret_core::probe::{Opening, Peer, Probe, Request, Source};
 use egret_core::spec::PolicyKind;
 use egret_core::world::World;
 use ipnet::IpNet;
@@ -34,7 +34,7 @@ pub(super) async fn of(
         let mut versions = groups.groups.iter().flat_map(|group| &group.versions);
         versions.any(|version| kind.api_versions().contains(&version.group_version.as_str()))
     };
-    let mut able = BTreeSet::from([Capability::Icmp, Capability::Services]);
+    let mut able = BTreeSet::from([Capability::Icmp, Capability::Keep, Capability::Services]);
     if serves(PolicyKind::CiliumNetworkPolicy) {
         able.extend(if is_egret { &EGRET[..] } else { &CILIUM });
     }
@@ -89,8 +89,8 @@ fn of_probes(step: &Step, families: Families, dns: &[IpAddr], needs: &mut BTreeS
         }
         let to = match &expectation.probe.request {
             Request::Connect { to, .. } | Request::Ping { to } | Request::Forge { to, .. } => to,
-            // A cluster keeps no connection, so the case is skipped for that.
-            Request::Dns { .. } | Request::Keep { .. } => continue,
+            Request::Keep { open: Some(Opening { to, .. }), .. } => to,
+            Request::Dns { .. } | Request::Keep { open: None, .. } => continue,
         };
         // An address that somebody has stands for one that the cluster gives; of an address of nobody, nobody knows.
         let is_somebodys = |address: &IpAddr| {

@@ -67,6 +67,25 @@ pub(super) async fn ask(
     Ok(answered.into_values().collect())
 }
 
+/// An order for a client's process.
+pub(super) fn line(
+    addresses: Vec<IpAddr>,
+    questions: Vec<Exchange>,
+    patience: Patience,
+) -> Result<String, String> {
+    let Patience { answer, resolve } = patience;
+    let order = Order { version: VERSION, addresses, answer, resolve, questions };
+    serde_json::to_string(&order).map_err(|error| error.to_string())
+}
+
+/// How long a client may take for so many questions: each may wait for a name, a second time for its search list, and
+/// for its peer.
+pub(super) fn longest(patience: Patience, questions: usize) -> Duration {
+    let each = patience.resolve.saturating_mul(4).saturating_add(patience.answer);
+    let all = each.saturating_mul(u32::try_from(questions).unwrap_or(u32::MAX));
+    all.saturating_add(Duration::from_secs(30))
+}
+
 /// One client's questions, answered in their order. It knows of these addresses of its own; of none: of all.
 pub(super) async fn order(
     server: &Server,
@@ -83,15 +102,9 @@ pub(super) async fn order(
         problem,
     };
     let count = questions.len();
-    let order =
-        Order { version: VERSION, addresses, answer: patience.answer, resolve: patience.resolve, questions };
-    let line = serde_json::to_string(&order).map_err(|error| failed(error.to_string()))? + "\n";
-    // Each may wait for a name, a second time for its search list, and for its peer.
-    let longest = (patience.resolve.saturating_mul(4)).saturating_add(patience.answer);
-    let limit = longest
-        .saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
-        .saturating_add(Duration::from_secs(30));
-    let input = Input { first: &line, then: drops.map(Drops::listen) };
+    let line = line(addresses, questions, patience).map_err(failed)? + "\n";
+    let limit = longest(patience, count);
+    let input = Input { first: &line, then: drops.map(Drops::listen), answers: count };
     let text = exec::run(&server.client, at, &COMMAND, Some(input), limit).await?;
     let mut reports: BTreeMap<usize, Report> = BTreeMap::new();
     for line in text.lines() {

@@ -101,6 +101,11 @@ impl Canary {
         Some(At::pod(self.namespace.clone(), pod.clone()))
     }
 
+    /// Whether a pod is one of the canary's.
+    pub(super) fn has(&self, at: &At) -> bool {
+        at.namespace == self.namespace
+    }
+
     /// The pods on the networks of all nodes.
     pub(super) fn on_every_node(&self) -> Vec<At> {
         let at = |(_, pod): &(String, String)| At::pod(self.namespace.clone(), pod.clone());

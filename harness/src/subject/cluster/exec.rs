@@ -8,6 +8,7 @@ use kube::Client;
 use kube::api::AttachParams;
 use kube::api::AttachedProcess;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::drops::Heard;
@@ -38,34 +39,49 @@ pub(super) struct Input<'a> {
     pub(super) first: &'a str,
     /// Then, each as a line, until the command has ended.
     pub(super) then: Option<Heard>,
+    /// Last, an empty line, when the command has written as many lines as this: it waits for that, since what it wrote
+    /// may be lost on the way when it ends before somebody has read it.
+    pub(super) answers: usize,
 }
 
 impl Input<'_> {
     /// Writes for as long as there is something to come.
-    async fn write(mut self, mut to: impl AsyncWrite + Unpin) -> std::io::Result<()> {
+    async fn write(mut self, mut to: impl AsyncWrite + Unpin, enough: &Notify) -> std::io::Result<()> {
         to.write_all(self.first.as_bytes()).await?;
         to.flush().await?;
-        while let Some(heard) = &mut self.then {
-            match heard.recv().await {
-                Ok(line) => {
-                    to.write_all(line.as_bytes()).await?;
-                    to.write_all(b"\n").await?;
-                    to.flush().await?;
+        loop {
+            let news = async {
+                match &mut self.then {
+                    Some(heard) => heard.recv().await,
+                    None => std::future::pending().await,
                 }
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => self.then = None,
+            };
+            tokio::select! {
+                () = enough.notified() => break,
+                heard = news => match heard {
+                    Ok(line) => write_line(&mut to, &line).await?,
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => self.then = None,
+                },
             }
         }
+        write_line(&mut to, "").await?;
         // Held to the end: not every API server can pass on that standard input has ended.
         std::future::pending().await
     }
 }
 
-/// The lines of a command that goes on until this value is dropped.
+async fn write_line(to: &mut (impl AsyncWrite + Unpin), line: &str) -> std::io::Result<()> {
+    to.write_all(line.as_bytes()).await?;
+    to.write_all(b"\n").await?;
+    to.flush().await
+}
+
+/// A command that goes on until this value is dropped: what it writes, and what it is told.
 pub(super) struct Following {
     _process: AttachedProcess,
     /// The command ends with it.
-    _input: Box<dyn AsyncWrite + Send + Unpin>,
+    input: Box<dyn AsyncWrite + Send + Unpin>,
     lines: Lines<BufReader<Box<dyn tokio::io::AsyncRead + Send + Unpin>>>,
 }
 
@@ -73,6 +89,14 @@ impl Following {
     /// The next line; `None` when the command or the connection has ended.
     pub(super) async fn next(&mut self) -> Option<String> {
         self.lines.next_line().await.ok().flatten()
+    }
+
+    /// Tells it a line.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(super) async fn say(&mut self, line: &str) -> std::io::Result<()> {
+        write_line(&mut self.input, line).await
     }
 }
 
@@ -88,7 +112,7 @@ pub(super) async fn follow(client: &Client, at: &At, command: &[&str]) -> Result
         return Err(failed(command, at, "its streams did not come".into()));
     };
     let output: Box<dyn tokio::io::AsyncRead + Send + Unpin> = Box::new(output);
-    Ok(Following { _process: process, _input: Box::new(input), lines: BufReader::new(output).lines() })
+    Ok(Following { _process: process, input: Box::new(input), lines: BufReader::new(output).lines() })
 }
 
 async fn start(
@@ -104,7 +128,7 @@ async fn start(
     })
 }
 
-fn failed(command: &[&str], at: &At, problem: String) -> ClusterError {
+pub(super) fn failed(command: &[&str], at: &At, problem: String) -> ClusterError {
     ClusterError::Exec { command: command.join(" "), pod: format!("{}/{}", at.namespace, at.pod), problem }
 }
 
@@ -132,13 +156,14 @@ pub(super) async fn run(
         let mut process = start(client, at, command, &parameters).await?;
         let status = process.take_status();
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
+        let (answers, enough) = (input.as_ref().map_or(0, |input| input.answers), Notify::new());
         let write = async {
             match (stdin, input) {
-                (Some(stdin), Some(input)) => input.write(stdin).await,
+                (Some(stdin), Some(input)) => input.write(stdin, &enough).await,
                 (_, _) => std::future::pending().await,
             }
         };
-        let both = async { tokio::join!(read(stdout), read(stderr)) };
+        let both = async { tokio::join!(read_lines(stdout, answers, &enough), read(stderr)) };
         let mut both = std::pin::pin!(both);
         let (out, err) = tokio::select! {
             // A command that reads no more may still have something to say.
@@ -165,6 +190,26 @@ pub(super) async fn run(
         Ok(ended) => ended,
         Err(_) => Err(failed(format!("took longer than {} s", limit.as_secs()))),
     }
+}
+
+/// Reads to the end; tells when so many lines have come.
+async fn read_lines(
+    stream: Option<impl tokio::io::AsyncRead + Unpin>,
+    count: usize,
+    enough: &Notify,
+) -> std::io::Result<String> {
+    let mut text = String::new();
+    if let Some(stream) = stream {
+        let mut stream = BufReader::new(stream);
+        let mut lines = 0;
+        while stream.read_line(&mut text).await? > 0 {
+            lines += 1;
+            if lines == count {
+                enough.notify_one();
+            }
+        }
+    }
+    Ok(text)
 }
 
 async fn read(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<String> {

@@ -16,6 +16,7 @@ use super::dns;
 use super::drops::Drops;
 use super::error::ClusterError;
 use super::exec::At;
+use super::kept::{self, Kept};
 use super::naming::Naming;
 use super::nodes::{self, Families, Place};
 use super::object::{Key, Kind};
@@ -56,6 +57,7 @@ pub(super) struct Session {
     pub(super) agents: Agents,
     hubble: hubble::Found,
     canary: Option<Canary>,
+    kept: Kept,
     made: Made,
     policies: Policies,
     actual: Actual,
@@ -109,6 +111,7 @@ impl Session {
             agents,
             hubble,
             canary: None,
+            kept: Kept::default(),
             made: Made::default(),
             policies: Policies::default(),
             actual: Actual::default(),
@@ -171,7 +174,15 @@ impl Session {
     }
 
     pub(super) async fn begin(&mut self, case: &Case) -> Result<(), ClusterError> {
-        self.policies.reconcile(&self.server, &self.naming, &PolicyLocations::default()).await?;
+        let changes =
+            self.policies.reconcile(&self.server, &self.naming, &PolicyLocations::default()).await?;
+        if !self.kept.is_empty() {
+            // Nothing in force may keep from the servers that their clients are gone.
+            if self.plugin == Plugin::Egret {
+                self.agents.wait(&self.server, &changes).await?;
+            }
+            self.kept.clear();
+        }
         self.bring_up(&case.world).await?;
         if self.plugin == Plugin::Egret {
             let dialect = case.steps.first().map(|step| step.desired.dialect).unwrap_or_default();
@@ -202,6 +213,11 @@ impl Session {
     pub(super) async fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, ClusterError> {
         let asked = Instant::now();
         let probes: Vec<Probe> = probes.iter().map(|probe| self.actual.to_cluster(probe)).collect();
+        // What the kernel said again on a connection that stays open is not what it is asked now.
+        let before = match probes.iter().any(kept::is_kept) {
+            true => self.flows_of_agents().await?,
+            false => Vec::new(),
+        };
         let reports = self.ask(&probes).await?;
         let world = &self.actual.world;
         let said = match &self.hubble {
@@ -212,14 +228,18 @@ impl Session {
             }
             hubble::Found::NoCilium | hubble::Found::Silent(_) => Vec::new(),
         };
-        let flows = match self.plugin {
+        let since = match self.plugin {
             Plugin::Any => Vec::new(),
             Plugin::Egret => self.agents.flows(&self.server).await?,
         };
+        let flows: Vec<Flow> = before.iter().chain(&since).cloned().collect();
         let observed = probes.iter().zip(&reports).map(|(probe, report)| {
             let client = join::Judged::of(&probe.from, world);
             let pod = client.pod;
-            let seen = join::observe(client, report, &flows);
+            let seen = match kept::is_kept(probe) {
+                true => join::observe(client, report, &kept::about(report, &before, &since)),
+                false => join::observe(client, report, &flows),
+            };
             let seen = match self.plugin {
                 Plugin::Any => hubble::observe(pod, report, seen, &said),
                 Plugin::Egret => seen,
@@ -231,24 +251,40 @@ impl Session {
         Ok(observed)
     }
 
-    /// The clients' reports in the probes' order: those in pods together, then those outside.
+    async fn flows_of_agents(&mut self) -> Result<Vec<Flow>, ClusterError> {
+        match self.plugin {
+            Plugin::Any => Ok(Vec::new()),
+            Plugin::Egret => self.agents.flows(&self.server).await,
+        }
+    }
+
+    /// The clients' reports in the probes' order: those on connections that stay open one after the other, those in pods
+    /// together, then those outside.
     async fn ask(&mut self, probes: &[Probe]) -> Result<Vec<Report>, ClusterError> {
         let is_outside = |probe: &Probe| matches!(probe.from, Source::Address(_));
-        let (outside, inside): (Vec<Probe>, Vec<Probe>) = probes.iter().cloned().partition(is_outside);
+        let (kept, asked): (Vec<Probe>, Vec<Probe>) = probes.iter().cloned().partition(kept::is_kept);
+        let (outside, inside): (Vec<Probe>, Vec<Probe>) = asked.into_iter().partition(is_outside);
+        let mut open = std::mem::take(&mut self.kept);
         let place = |from: &Source| self.place(from);
         let world = &self.actual.world;
         let drops = self.drops.as_ref();
+        let from_kept = open.ask(&self.server, &kept, world, place, self.patience, drops).await;
         let from_pods = asking::ask(&self.server, &inside, world, place, self.patience, drops).await?;
         let questions: Result<Vec<_>, _> =
             outside.iter().map(|probe| question::question(probe, world)).collect();
         let questions = questions.map_err(|error| ClusterError::Missing(error.to_string()))?;
+        self.kept = open;
         let from_outside = match &mut self.outside {
             Ok(outside) if !questions.is_empty() => outside.ask(questions, self.drops.as_ref()).await?,
             Ok(_) | Err(_) => Vec::new(),
         };
         let (mut from_pods, mut from_outside) = (from_pods.into_iter(), from_outside.into_iter());
-        let reports =
-            probes.iter().map(|probe| if is_outside(probe) { from_outside.next() } else { from_pods.next() });
+        let mut from_kept = from_kept?.into_iter();
+        let reports = probes.iter().map(|probe| match (kept::is_kept(probe), is_outside(probe)) {
+            (true, _) => from_kept.next(),
+            (false, true) => from_outside.next(),
+            (false, false) => from_pods.next(),
+        });
         // One short would be noticed by whoever compares.
         Ok(reports.flatten().collect())
     }
@@ -275,6 +311,10 @@ impl Session {
             families: self.families,
         };
         let mut changes = self.made.reconcile(&self.server, &shape, world).await?;
+        self.kept.retain(|at| {
+            let key = Key::new(Kind::Pod, Some(&at.namespace), &at.pod);
+            self.canary.as_ref().is_some_and(|canary| canary.has(at)) || self.made.pods.contains_key(&key)
+        });
         let pods = &self.made.pods;
         changes.extend(backends::wait(&self.server, &shape, pods, world).await?);
         self.actual = Actual::read(&self.server, &shape, pods, &self.places, world).await?;
