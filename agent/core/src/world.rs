@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,10 @@ use crate::{Labels, ObjectName, Protocol};
 
 /// Where the DNS server of the simulated Internet answers for every name outside the cluster, over UDP and TCP.
 pub const DNS_AUTHORITY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 53), 53));
+
+/// Where it also answers in a world with IPv6, for those who have no IPv4.
+pub const DNS_AUTHORITY_V6: SocketAddr =
+    SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::new(0x2001, 0xdb8, 0, 0x53, 0, 0, 0, 0x53), 53, 0, 0));
 
 /// Everything that policies can speak of. Plain data: the harness or a Kubernetes watch fills it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +175,12 @@ impl World {
     pub fn pod_at(&self, address: IpAddr) -> Option<(&ObjectName, &Pod)> {
         let mut pods = self.pods.iter().filter(|(_, pod)| !pod.host_network);
         pods.find(|(_, pod)| pod.addresses.contains(&address)).map(|(name, pod)| (&**name, pod))
+    }
+
+    /// Where the DNS server of the simulated Internet answers.
+    pub fn authorities(&self) -> impl Iterator<Item = SocketAddr> {
+        let ipv6 = self.nodes.values().any(|node| node.addresses.iter().any(IpAddr::is_ipv6));
+        [DNS_AUTHORITY].into_iter().chain(ipv6.then_some(DNS_AUTHORITY_V6))
     }
 
     /// The node that has this address.

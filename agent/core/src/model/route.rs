@@ -11,7 +11,7 @@ use super::client::Client;
 use super::node::Packet;
 use crate::probe::{JudgedAs, Judgement};
 use crate::state::EndpointState;
-use crate::world::{Application, DNS_AUTHORITY};
+use crate::world::Application;
 use crate::{Protocol, World};
 
 /// How a connection's first packet went.
@@ -201,7 +201,7 @@ pub(super) fn node_of(world: &World, address: IpAddr) -> Option<&String> {
 
 /// Whether somebody has this address.
 pub(super) fn exists(world: &World, address: IpAddr) -> bool {
-    address == DNS_AUTHORITY.ip()
+    world.authorities().any(|authority| authority.ip() == address)
         || world.internet.hosts.contains_key(&address)
         || world.node_at(address).is_some()
         || world.pod_at(address).is_some()

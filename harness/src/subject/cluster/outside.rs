@@ -18,7 +18,7 @@ use std::time::Duration;
 use egret_core::World;
 use egret_core::flow::Flow;
 use egret_core::probe::{Outcome, Record};
-use egret_core::world::{DNS_AUTHORITY, Internet, Node, Zone};
+use egret_core::world::{DNS_AUTHORITY, DNS_AUTHORITY_V6, Internet, Node, Zone};
 use egret_probe::{Exchange, Report};
 use ipnet::IpNet;
 use tokio::sync::broadcast::error::RecvError;
@@ -122,13 +122,17 @@ impl Outside {
         // Nobody else's server knows this name.
         let zone = Zone { addresses: vec![DNS_AUTHORITY.ip()], cname: None, ttl: 0 };
         world.internet.names.insert(run.clone(), zone);
-        let hosts = internet.hosts.keys().copied().chain([DNS_AUTHORITY.ip()]);
+        // In IPv4 where the cluster has it, else in IPv6.
+        let both = [DNS_AUTHORITY.ip(), DNS_AUTHORITY_V6.ip()];
+        let authority = both.into_iter().find(|address| self.families.has(*address));
+        let authority = authority.unwrap_or(DNS_AUTHORITY.ip());
+        let hosts = internet.hosts.keys().copied().chain([authority]);
         let prefixes: Vec<String> = hosts.map(|host| IpNet::from(host).to_string()).collect();
         container.show(world).await.map_err(failed)?;
         let via = container.addresses();
         if !self.is_led {
             // First, so that whoever cleans up after a killed run knows what there is to put back.
-            dns::lead_to(server, DNS_AUTHORITY.ip()).await?;
+            dns::lead_to(server, authority).await?;
         }
         agents.lead_outside(server, via, &prefixes).await?;
         if !self.is_led {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use egret_agent::Netns;
 use egret_core::ObjectName;
-use egret_core::world::{DNS_AUTHORITY, Serve, World};
+use egret_core::world::{Serve, World};
 use egret_probe::{Network, Server, Zones, serve, serve_authority};
 
 use super::SiteError;
@@ -30,7 +30,7 @@ impl Network for Inside {
 /// Who serves.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
-    Authority,
+    Authority(SocketAddr),
     Host(IpAddr),
     Pod(ObjectName),
 }
@@ -59,7 +59,7 @@ impl Serving {
     pub(super) async fn leave(&mut self, world: &World, node: &str) {
         let here = |owner: &Owner| match owner {
             Owner::Pod(name) => world.pods.get(name).is_some_and(|pod| pod.node == node),
-            Owner::Authority | Owner::Host(_) => false,
+            Owner::Authority(_) | Owner::Host(_) => false,
         };
         for (_, (_, server)) in self.running.extract_if(.., |owner, _| here(owner)) {
             server.stop().await;
@@ -91,14 +91,14 @@ impl Serving {
                 continue;
             }
             let netns = match &owner {
-                Owner::Authority | Owner::Host(_) => topology.outside(),
+                Owner::Authority(_) | Owner::Host(_) => topology.outside(),
                 Owner::Pod(pod) => topology.pod(world, pod),
             };
             // Another site serves it.
             let Some(netns) = netns else { continue };
             let network = Inside(netns.try_clone()?);
-            let server = if owner == Owner::Authority {
-                serve_authority(&network, DNS_AUTHORITY, &self.zones)?
+            let server = if let Owner::Authority(at) = &owner {
+                serve_authority(&network, *at, &self.zones)?
             } else {
                 serve(&network, &menu.at, &menu.identity, &self.zones)?
             };
@@ -109,7 +109,10 @@ impl Serving {
 }
 
 fn menus(world: &World) -> BTreeMap<Owner, Menu> {
-    let authority = Menu { identity: "the Internet's DNS".into(), at: Vec::new(), place: String::new() };
+    let authorities = world.authorities().map(|at| {
+        let menu = Menu { identity: "the Internet's DNS".into(), at: Vec::new(), place: String::new() };
+        (Owner::Authority(at), menu)
+    });
     let hosts = world.internet.hosts.iter().map(|(address, host)| {
         let at = host.serves.iter().map(|serve| (*address, serve.clone())).collect();
         (Owner::Host(*address), Menu { identity: host_identity(*address, host), at, place: String::new() })
@@ -120,5 +123,5 @@ fn menus(world: &World) -> BTreeMap<Owner, Menu> {
         let at = pod.serves.iter().flat_map(each).collect();
         (Owner::Pod((**name).clone()), Menu { identity: name.to_string(), at, place: pod.node.clone() })
     });
-    std::iter::once((Owner::Authority, authority)).chain(hosts).chain(pods).collect()
+    authorities.chain(hosts).chain(pods).collect()
 }

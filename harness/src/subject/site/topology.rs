@@ -5,8 +5,8 @@ use std::io;
 use std::net::IpAddr;
 
 use egret_agent::{Agent, AgentError, Netns};
+use egret_core::World;
 use egret_core::probe::Source;
-use egret_core::world::{DNS_AUTHORITY, World};
 use egret_core::{Desired, ObjectName};
 
 use super::node::Node;
@@ -252,7 +252,7 @@ impl Internet {
 
     fn reconcile(&mut self, world: &World) -> Result<(), AgentError> {
         let mut wanted: BTreeSet<IpAddr> = world.internet.hosts.keys().copied().collect();
-        wanted.insert(DNS_AUTHORITY.ip());
+        wanted.extend(world.authorities().map(|authority| authority.ip()));
         let add: Vec<IpAddr> = wanted.difference(&self.hosts).copied().collect();
         let remove: Vec<IpAddr> = self.hosts.difference(&wanted).copied().collect();
         wiring::address_internet(&self.netns, &add, &remove)
