@@ -96,10 +96,23 @@ fn of_probes(step: &Step, families: Families, dns: &[IpAddr], needs: &mut BTreeS
         let is_somebodys = |address: &IpAddr| {
             world.internet.hosts.contains_key(address) || families.has(*address) && is_given(world, *address)
         };
-        if matches!(to, Peer::Address(address) if !is_somebodys(address)) {
+        // A rule for ICMP is of one family.
+        let is_strange = matches!(expectation.probe.request, Request::Ping { .. })
+            && addresses(to, world).first().is_some_and(|address| !families.has(*address));
+        if is_strange || matches!(to, Peer::Address(address) if !is_somebodys(address)) {
             needs.insert(Capability::Addresses);
         }
     }
+}
+
+/// The addresses of a peer that has some of its own.
+fn addresses<'a>(peer: &Peer, world: &'a World) -> &'a [IpAddr] {
+    let found = match peer {
+        Peer::Pod(name) => world.pods.get(name).map(|pod| &pod.addresses),
+        Peer::Node(name) => world.nodes.get(name).map(|node| &node.addresses),
+        Peer::Service(_) | Peer::Address(_) | Peer::Name(_) => None,
+    };
+    found.map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Whether a pod, a service or a node has this address.
