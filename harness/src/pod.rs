@@ -1,4 +1,4 @@
-//! What runs inside the pods of a cluster, `egret pod serve` and `egret pod probe`, and the messages it takes and gives.
+//! What runs inside the pods of a cluster, `egret pod serve`, `probe` and `keep`, and the messages it takes and gives.
 //!
 //! A pod serves what its environment says, from start to end. A client is one more process in the pod: it reads one
 //! [`Order`] as a line of JSON and writes one [`Answer`] per question. Behind the order may come flows, each a line of
