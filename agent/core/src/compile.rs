@@ -61,7 +61,7 @@ use subjects::{Filters, Policies, Subjects};
 #[must_use]
 pub fn compile(desired: &Desired, node: &str, names: &Names, numbers: &mut Allocator) -> DatapathState {
     let mut compiler = Compiler::new(desired, node, names, core::mem::take(numbers));
-    *numbers = core::mem::take(&mut compiler.numbers);
+    *numbers = compiler.give_back();
     compiler.state
 }
 
@@ -105,15 +105,13 @@ impl Compiler {
         let is_whole = changed.rest || self.node != node;
         if is_whole || !self.follow(desired, names, changed, &mut change) {
             // With the numbers that things have.
-            let new = Self::new(desired, node, names, core::mem::take(&mut self.numbers));
+            let numbers = self.give_back();
+            let new = Self::new(desired, node, names, numbers);
             let old = core::mem::replace(self, new);
             return writes(&old.state, &Change::between(&old.state, &self.state));
         }
         change.order();
         let writes = writes(&self.state, &change);
-        for (name, _) in change.endpoints.iter().filter(|(_, endpoint)| endpoint.is_none()) {
-            self.numbers.forget_endpoint(name);
-        }
         for (number, _) in change.policies.iter().filter(|(_, rows)| rows.is_none()) {
             let DatapathState { policies, enforced_by, .. } = &self.state;
             if let (Some(rows), Some(by)) = (policies.get(number), enforced_by.get(number)) {
@@ -138,7 +136,6 @@ impl Compiler {
             .map(|own| Member { labels: relevant::of_node(&own.labels), ports: NamedPorts::new() });
         this.subjects = Subjects::new(host);
         this.pods.reserve(desired.world.pods.len());
-        this.numbers.reserve(desired.world.pods.len(), desired.policies.len());
         this.sections.reserve(desired.policies.len());
         this.run(desired, names, &Reached::everything(desired), true, &mut change);
         this.members.pack();
@@ -147,6 +144,14 @@ impl Compiler {
         change.apply(&mut this.state);
         this.numbers.retain(&this.state);
         this
+    }
+
+    /// Ends the compiler, whose state remains; returns all numbers, for the next one.
+    fn give_back(&mut self) -> Allocator {
+        let mut numbers = core::mem::take(&mut self.numbers);
+        numbers.keep_endpoints(&self.state);
+        self.sections.give_back(&mut numbers);
+        numbers
     }
 
     /// Follows a change by name; `false`: it reaches everything.
@@ -345,7 +350,7 @@ impl Compiler {
             let known = place.and_then(|place| self.pods.get(place)).filter(|known| known.is_local);
             let policies = known.map(|known| self.subjects.policies(known.identity).unwrap_or(&nothing));
             let new = known.zip(policies).map(|(known, policies)| EndpointState {
-                id: self.numbers.endpoint(&name),
+                id: old.map_or_else(|| self.numbers.endpoint(&name), |old| old.id),
                 identity: known.identity,
                 policy: policies.numbers,
                 ipv4: known.addresses.iter().find_map(|(address, _)| match address {

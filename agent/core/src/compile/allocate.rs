@@ -1,11 +1,13 @@
 //! Numbers that stay what they are for the life of one node's agent.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use core::hash::{Hash, Hasher};
+use core::hash::{BuildHasher, Hash, Hasher};
 
 use egret_shared::{Author as Number, Direction, Identity};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use crate::ObjectName;
 use crate::author::PolicyId;
@@ -17,18 +19,22 @@ use crate::state::{DatapathState, Enforcers, PolicyRows};
 pub struct Allocator {
     pods: Numbers<Member>,
     locals: Numbers<Member>,
+    /// Those of policies that no compiler has in force.
     rules: HashMap<Arc<PolicyId>, GivenRules>,
     /// Paths of rules: many policies have the same ones, and share them.
     paths: HashSet<Arc<str>>,
     /// How many numbers of rules were ever given.
     rule_count: u32,
-    endpoints: Numbers<Arc<ObjectName>>,
+    /// Those of the last state, while no compiler has it.
+    endpoints: BTreeMap<Arc<ObjectName>, u32>,
+    /// How many numbers of endpoints were ever given.
+    endpoint_count: u32,
     policies: Numbers<PolicyContent>,
 }
 
 /// Numbers of one policy's rules.
 // INVARIANT: ordered by path.
-type GivenRules = Box<[(Arc<str>, u32)]>;
+pub(super) type GivenRules = Box<[(Arc<str>, u32)]>;
 
 /// What makes one policy number differ from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,15 +56,33 @@ impl Allocator {
         Identity(self.locals.number(member, Identity::FIRST_LOCAL.0))
     }
 
-    /// Numbers of one policy's rules.
-    pub(crate) fn rules(&mut self, policy: &Arc<PolicyId>) -> RuleNumbers<'_> {
-        let given = self.rules.entry_ref(policy).or_default();
+    /// The numbers that a policy's rules had when it was last in force: none if it never was.
+    pub(super) fn take_rules(&mut self, policy: &PolicyId) -> GivenRules {
+        self.rules.remove(policy).unwrap_or_default()
+    }
+
+    /// Hands out numbers for the rules of one policy, which keeps them while it is in force.
+    pub(super) fn rules<'a>(&'a mut self, given: &'a mut GivenRules) -> RuleNumbers<'a> {
         RuleNumbers { given, paths: &mut self.paths, count: &mut self.rule_count }
     }
 
-    /// Number of an endpoint.
-    pub(crate) fn endpoint(&mut self, name: &Arc<ObjectName>) -> u32 {
-        self.endpoints.number(name, 1)
+    /// Keeps the numbers of a policy's rules, so that reports about the past keep their meaning.
+    pub(super) fn keep_rules(&mut self, policy: Arc<PolicyId>, given: GivenRules) {
+        self.rules.insert(policy, given);
+    }
+
+    /// Number of an endpoint that is not in a compiler's state yet.
+    pub(crate) fn endpoint(&mut self, name: &ObjectName) -> u32 {
+        self.endpoints.get(name).copied().unwrap_or_else(|| {
+            self.endpoint_count = self.endpoint_count.saturating_add(1);
+            self.endpoint_count
+        })
+    }
+
+    /// Keeps the numbers of a state's endpoints, until [`Self::retain`].
+    pub(super) fn keep_endpoints(&mut self, state: &DatapathState) {
+        let endpoints = state.endpoints.iter();
+        self.endpoints = endpoints.map(|(name, endpoint)| (Arc::clone(name), endpoint.id)).collect();
     }
 
     /// Number of one direction's rows.
@@ -66,37 +90,22 @@ impl Allocator {
         self.policies.number(content, 1)
     }
 
-    /// Forgets an endpoint that the newest state has no more: what comes back is a new one.
-    ///
-    /// Identities and rules stay, so that reports about the past keep their meaning.
-    pub(crate) fn forget_endpoint(&mut self, name: &ObjectName) {
-        self.endpoints.given.remove(name);
-    }
-
-    /// Forgets a policy that the newest state has no more.
+    /// Forgets a policy that the newest state has no more. Identities stay, so that reports about the past keep
+    /// their meaning.
     pub(crate) fn forget_policy(&mut self, number: u32, rows: &PolicyRows, enforced_by: &Enforcers) {
         for direction in [Direction::Ingress, Direction::Egress] {
             let content = PolicyContent { direction, rows: rows.clone(), enforced_by: enforced_by.clone() };
-            if self.policies.given.get(&content) == Some(&number) {
-                self.policies.given.remove(&content);
-            }
+            self.policies.forget(&content, number);
         }
     }
 
-    /// Forgets the endpoints and policies that a state, whose own all have numbers, does not hold.
+    /// Forgets the endpoints and policies that a state, whose own all have numbers, does not hold; those of its
+    /// endpoints stand in it.
     pub(crate) fn retain(&mut self, state: &DatapathState) {
-        if self.endpoints.given.len() > state.endpoints.len() {
-            self.endpoints.given.retain(|name, _| state.endpoints.contains_key(name));
-        }
+        self.endpoints.clear();
         if self.policies.given.len() > state.policies.len() {
-            self.policies.given.retain(|_, number| state.policies.contains_key(number));
+            self.policies.given.retain(|given| state.policies.contains_key(&given.number));
         }
-    }
-
-    /// Room for what is expected.
-    pub(crate) fn reserve(&mut self, pods: usize, policies: usize) {
-        self.endpoints.given.reserve(pods);
-        self.rules.reserve(policies);
     }
 }
 
@@ -139,24 +148,52 @@ impl RuleNumbers<'_> {
 /// Numbers for one kind of thing.
 #[derive(Clone, Debug)]
 struct Numbers<T> {
-    given: HashMap<T, u32>,
+    given: HashTable<Given<T>>,
+    hasher: DefaultHashBuilder,
     /// How many were ever given: the next number is this many after the first.
     count: u32,
 }
 
+/// A thing with its number, and its hash, so that a table that grows has not to look at all things again.
+#[derive(Clone, Debug)]
+struct Given<T> {
+    hash: u64,
+    number: u32,
+    thing: T,
+}
+
 impl<T> Default for Numbers<T> {
     fn default() -> Self {
-        Self { given: HashMap::new(), count: 0 }
+        Self { given: HashTable::new(), hasher: DefaultHashBuilder::default(), count: 0 }
     }
 }
 
 impl<T: Hash + Eq + Clone> Numbers<T> {
     fn number(&mut self, thing: &T, first: u32) -> u32 {
-        let new = first.saturating_add(self.count);
-        let number = *self.given.entry_ref(thing).or_insert(new);
-        if number == new {
-            self.count = self.count.saturating_add(1);
+        let hash = self.hasher.hash_one(thing);
+        match self.given.entry(hash, |given| given.is(hash, thing), |given| given.hash) {
+            Entry::Occupied(given) => given.get().number,
+            Entry::Vacant(place) => {
+                let number = first.saturating_add(self.count);
+                self.count = self.count.saturating_add(1);
+                place.insert(Given { hash, number, thing: thing.clone() });
+                number
+            }
         }
-        number
+    }
+
+    /// Forgets a thing if this is its number.
+    fn forget(&mut self, thing: &T, number: u32) {
+        let hash = self.hasher.hash_one(thing);
+        let is = |given: &Given<T>| given.number == number && given.is(hash, thing);
+        if let Ok(given) = self.given.find_entry(hash, is) {
+            given.remove();
+        }
+    }
+}
+
+impl<T: Eq> Given<T> {
+    fn is(&self, hash: u64, thing: &T) -> bool {
+        self.hash == hash && self.thing == *thing
     }
 }

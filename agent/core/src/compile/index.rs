@@ -23,9 +23,13 @@ pub(super) struct Index {
     anywhere: Lookers,
 }
 
-/// Key and value of a label; the source is of no account.
+/// Key and value of a label; the source is of no account. The hash stands here too, so that a table that grows has
+/// not to look at all labels again.
 #[derive(Clone, Debug)]
-struct Key(Arc<Label>);
+struct Key {
+    hash: u64,
+    label: Arc<Label>,
+}
 
 /// What stands under one label.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +60,7 @@ impl Index {
     /// An identity came.
     pub(super) fn add_identity(&mut self, identity: Identity, labels: &LabelSet) {
         for label in labels.labels() {
-            let under = self.under.entry(Key(Arc::clone(label))).or_default();
+            let under = self.under.entry(Key::from(Arc::clone(label))).or_default();
             if under.identities.is_empty() {
                 under.identities.reserve_exact(1);
             }
@@ -75,31 +79,40 @@ impl Index {
     /// An identity went.
     pub(super) fn remove_identity(&mut self, identity: Identity, labels: &LabelSet) {
         for label in labels.labels() {
-            let key = Key(Arc::clone(label));
-            let Some(under) = self.under.get_mut(&key) else { continue };
+            let Some(under) = self.under.get_mut(&Known(label)) else { continue };
             if let Ok(place) = under.identities.binary_search(&identity) {
                 under.identities.remove(place);
             }
             if under.is_empty() {
-                self.under.remove(&key);
+                self.under.remove(&Known(label));
             }
         }
     }
 
-    /// Somebody looks for what has one of these labels.
-    pub(super) fn add_looker(&mut self, looker: Looker, anchor: &Anchor<'_>) {
+    /// Somebody looks for what has one of these labels; returns what is there, as [`Self::identities`] does.
+    pub(super) fn add_looker(&mut self, looker: Looker, anchor: &Anchor<'_>) -> Option<Cow<'_, [Identity]>> {
         if *anchor == Anchor::Anywhere {
             self.anywhere.add(looker);
+            return None;
         }
-        for (key, value) in anchor.pairs() {
-            let under = match self.under.entry_ref(&Wanted::new(key, value)) {
-                EntryRef::Occupied(entry) => entry.into_mut(),
-                EntryRef::Vacant(entry) => {
-                    let label = Label::new(Source::K8s, key.to_string(), value);
-                    entry.insert_with_key(Key(label), Under::default())
-                }
-            };
+        let mut pairs = anchor.pairs();
+        if let (Some(only), None) = (pairs.next(), pairs.next()) {
+            let under = self.under(only);
             under.lookers.get_or_insert_default().add(looker);
+            return Some(Cow::Borrowed(&under.identities));
+        }
+        anchor.pairs().for_each(|pair| self.under(pair).lookers.get_or_insert_default().add(looker));
+        self.identities(anchor)
+    }
+
+    /// What stands under a key and value, from now on.
+    fn under(&mut self, (key, value): (&str, &str)) -> &mut Under {
+        match self.under.entry_ref(&Wanted::new(key, value)) {
+            EntryRef::Occupied(entry) => entry.into_mut(),
+            EntryRef::Vacant(entry) => {
+                let label = Label::new(Source::K8s, key.to_string(), value);
+                entry.insert_with_key(Key::from(label), Under::default())
+            }
         }
     }
 
@@ -189,13 +202,19 @@ fn take_out(places: &mut Vec<u32>, place: u32) {
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u64(self.hash);
+    }
+}
+
+impl From<Arc<Label>> for Key {
+    fn from(label: Arc<Label>) -> Self {
+        Self { hash: label.hash, label }
     }
 }
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.0.is_like(&other.0)
+        self.label.is_like(&other.label)
     }
 }
 
@@ -212,7 +231,7 @@ impl Hash for Known<'_> {
 
 impl Equivalent<Key> for Known<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.0.is_like(&key.0)
+        self.0.is_like(&key.label)
     }
 }
 
@@ -237,6 +256,6 @@ impl Hash for Wanted<'_> {
 
 impl Equivalent<Key> for Wanted<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.hash == key.0.hash && *self.key == *key.0.key && *self.value == *key.0.value
+        self.hash == key.hash && *self.key == *key.label.key && *self.value == *key.label.value
     }
 }

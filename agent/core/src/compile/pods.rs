@@ -180,14 +180,15 @@ impl Pods {
         (numbers, members): (&mut Allocator, &mut Members),
     ) -> Replaced<'_> {
         let known = naming.name(name, pod, numbers, members);
-        let (name, old) = match self.remove(name, members) {
+        let hash = self.hasher.hash_one(&**name);
+        let (name, old) = match self.take(name, hash, members) {
             Some(Replaced { name, old, new: _ }) => (name, old),
             None => (Arc::clone(name), None),
         };
         let Self { all, free, names, claims, hasher } = self;
         let place = put(all, free, Some(Placed { name: Arc::clone(&name), known }));
         let by_name = |place: &u32| placed(all, *place).map_or(0, |pod| hasher.hash_one(&*pod.name));
-        names.insert_unique(hasher.hash_one(&*name), place, by_name);
+        names.insert_unique(hash, place, by_name);
         let by_address = |claim: &Claim| claim.entry(all).map_or(0, |(_, (at, _))| hasher.hash_one(at));
         let new = placed(all, place).map(|pod| &pod.known);
         for (which, (address, _)) in (0..).zip(new.into_iter().flat_map(|new| new.addresses.iter())) {
@@ -198,9 +199,14 @@ impl Pods {
 
     /// The pod of this name goes; `None`: none was known.
     pub(super) fn remove(&mut self, name: &ObjectName, members: &mut Members) -> Option<Replaced<'static>> {
+        self.take(name, self.hasher.hash_one(name), members)
+    }
+
+    /// The same, of a name whose hash is known.
+    fn take(&mut self, name: &ObjectName, hash: u64, members: &mut Members) -> Option<Replaced<'static>> {
         let Self { all, free, names, claims, hasher } = self;
         let is = |place: &u32| placed(all, *place).is_some_and(|pod| *pod.name == *name);
-        let (place, _) = names.find_entry(hasher.hash_one(name), is).ok()?.remove();
+        let (place, _) = names.find_entry(hash, is).ok()?.remove();
         let Placed { name, known } = all.get_mut(at(place))?.take()?;
         free.push(place);
         for (which, (address, _)) in (0..).zip(known.addresses.iter()) {

@@ -9,6 +9,7 @@ use egret_shared::{Direction, Identity};
 use hashbrown::HashMap;
 
 use super::Allocator;
+use super::allocate::GivenRules;
 use super::index::{Index, Looker};
 use super::selectors::{Selectors, at, put};
 use crate::World;
@@ -40,6 +41,8 @@ pub(super) struct Sections {
 struct InForce {
     policy: Arc<Policy>,
     sections: Box<[u32]>,
+    /// Numbers of its rules.
+    numbers: GivenRules,
 }
 
 /// One section in its place.
@@ -88,7 +91,8 @@ impl Sections {
         around: &mut Around<'_>,
         names: &mut Entries<u32, RuleName>,
     ) -> Vec<u32> {
-        let mut numbers = numbers.rules(&policy.id);
+        let mut given = numbers.take_rules(&policy.id);
+        let mut numbers = numbers.rules(&mut given);
         let id = Arc::clone(&policy.id);
         let last = self.all.last().and_then(Option::as_ref);
         self.shuffled |= !self.free.is_empty() || last.is_some_and(|last| last.id >= id);
@@ -144,7 +148,9 @@ impl Sections {
             }
             sections.push(place);
         }
-        self.policies.insert(id, InForce { policy: Arc::clone(policy), sections: sections.clone().into() });
+        let in_force =
+            InForce { policy: Arc::clone(policy), sections: sections.as_slice().into(), numbers: given };
+        self.policies.insert(id, in_force);
         sections
     }
 
@@ -156,9 +162,10 @@ impl Sections {
         (index, selectors): (&mut Index, &mut Selectors),
         names: &mut Entries<u32, RuleName>,
     ) {
-        let Some(InForce { policy, sections }) = self.policies.remove(id) else { return };
-        let mut numbers = numbers.rules(&policy.id);
-        names.extend(policy.rule_paths().iter().map(|path| (numbers.rule(path).0, None)));
+        let Some(InForce { policy, sections, numbers: mut given }) = self.policies.remove(id) else { return };
+        let mut of_rules = numbers.rules(&mut given);
+        names.extend(policy.rule_paths().iter().map(|path| (of_rules.rule(path).0, None)));
+        numbers.keep_rules(Arc::clone(&policy.id), given);
         for place in sections {
             let Some(placed) = self.all.get_mut(at(place)).and_then(Option::take) else { continue };
             for selector in placed.selectors.iter().flatten().flatten() {
@@ -170,6 +177,13 @@ impl Sections {
             self.asking_everyone.remove(&place);
             self.asking_for_services.remove(&place);
             self.free.push(place);
+        }
+    }
+
+    /// Nothing is in force any more; the numbers of all rules are kept.
+    pub(super) fn give_back(&mut self, numbers: &mut Allocator) {
+        for (id, in_force) in self.policies.drain() {
+            numbers.keep_rules(id, in_force.numbers);
         }
     }
 

@@ -51,15 +51,16 @@ impl Selectors {
             None => {
                 let anchor = selector.anchor();
                 let selects = |member: &Member| is_selected(selector, &member.labels, dialect);
-                let identities = match index.identities(&anchor) {
+                let place = put(&mut self.all, &mut self.free, None);
+                let identities = match index.add_looker(Looker::Selector(place), &anchor) {
                     Some(found) => {
                         found.iter().copied().filter(|id| members.get(*id).is_some_and(selects)).collect()
                     }
                     None => members.iter().filter(|(_, member)| selects(member)).map(|(id, _)| id).collect(),
                 };
-                let new = Some(Selected { selector: selector.clone(), identities, users: Vec::new() });
-                let place = put(&mut self.all, &mut self.free, new);
-                index.add_looker(Looker::Selector(place), &anchor);
+                if let Some(slot) = self.all.get_mut(at(place)) {
+                    *slot = Some(Selected { selector: selector.clone(), identities, users: Vec::new() });
+                }
                 self.places.insert_unique(hash, (hash, place), |(hash, _)| *hash);
                 place
             }

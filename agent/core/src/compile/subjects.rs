@@ -1,12 +1,12 @@
 //! The identities of local endpoints, with the policy of each: computed once, shared by all that have it.
 
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use egret_shared::{Direction, Identity};
 use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 
 use super::Allocator;
 use super::allocate::PolicyContent;
@@ -37,7 +37,7 @@ pub(super) struct Subjects {
 /// Policies by number, each with how many subjects have it.
 #[derive(Clone, Debug, Default)]
 struct InForce {
-    uses: HashMap<u32, u32>,
+    uses: BTreeMap<u32, u32>,
 }
 
 /// One identity of local endpoints.
@@ -129,6 +129,7 @@ impl Subjects {
     /// After a start: takes no more memory than it needs.
     pub(super) fn pack(&mut self) {
         pack(&mut self.known);
+        pack(&mut self.in_force.uses);
     }
 
     /// The policies of an identity.
