@@ -19,12 +19,12 @@ mod tests;
 
 pub use names::{learned, of_source as names_of_source};
 
-use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 
 use egret_core::Protocol;
 use egret_core::judge::{Cluster, End, Party, Question, SideJudged, SideVerdict};
 use egret_shared::{Direction, DropReason};
+use hashbrown::HashMap;
 
 use crate::case::PolicyLocations;
 use crate::input::{LONGEST_LINE, LineRead, read_line};

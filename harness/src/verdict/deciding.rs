@@ -1,11 +1,10 @@
 //! Who decided a verdict, as the number of a list of authors: the same rules decide many flows.
 
-use std::collections::HashMap;
-
 use egret_core::identity::LabelSet;
 use egret_core::judge::{Claims, Cluster, End, SideJudged};
 use egret_core::{Author, Protocol};
 use egret_shared::{Direction, Identity};
+use hashbrown::HashMap;
 
 /// Flows that are remembered; beyond, all are forgotten, so that memory stays bounded.
 const REMEMBERED: usize = 1 << 20;
