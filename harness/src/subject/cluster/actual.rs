@@ -163,7 +163,7 @@ mod tests {
             |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
         let (case, there) = (addresses(case), addresses(there));
         let mut known = Addresses::default();
-        assert_eq!(known.take(&case, there.clone()), addresses(taken));
+        assert_eq!(known.take(&case, there), addresses(taken));
         for (address, found) in &known.forth {
             assert_eq!(address.is_ipv4(), found.is_ipv4());
             assert_eq!(known.back[found], *address);

@@ -33,6 +33,15 @@ impl Patience {
     pub(super) const LONG: Self = Self { answer: Duration::from_secs(5), resolve: Duration::from_secs(5) };
 }
 
+/// One client's share of a step.
+#[derive(Default)]
+struct Asked {
+    /// Its own addresses, as the case gives it some of each family.
+    addresses: Vec<IpAddr>,
+    /// What it is asked, each with its place among the probes.
+    questions: Vec<(usize, Exchange)>,
+}
+
 /// Asks everything and gives the reports in the probes' order. `place` says in which pod a client runs; clients end
 /// when a packet of theirs is among the `drops`.
 ///
@@ -46,15 +55,15 @@ pub(super) async fn ask(
     patience: Patience,
     drops: Option<&Drops>,
 ) -> Result<Vec<Report>, ClusterError> {
-    let mut clients: BTreeMap<At, (Vec<IpAddr>, Vec<(usize, Exchange)>)> = BTreeMap::new();
+    let mut clients: BTreeMap<At, Asked> = BTreeMap::new();
     for (index, probe) in probes.iter().enumerate() {
         let question =
             question::question(probe, world).map_err(|error| ClusterError::Missing(error.to_string()))?;
-        let (addresses, questions) = clients.entry(place(&probe.from)?).or_default();
-        *addresses = question.addresses;
-        questions.push((index, question.exchange));
+        let client = clients.entry(place(&probe.from)?).or_default();
+        client.addresses = question.addresses;
+        client.questions.push((index, question.exchange));
     }
-    let asked = clients.into_iter().map(|(at, (addresses, questions))| async move {
+    let asked = clients.into_iter().map(|(at, Asked { addresses, questions })| async move {
         let (indices, questions): (Vec<usize>, Vec<Exchange>) = questions.into_iter().unzip();
         let answers = order(server, &at, addresses, questions, patience, drops).await?;
         Ok::<_, ClusterError>(indices.into_iter().zip(answers).collect::<Vec<_>>())
