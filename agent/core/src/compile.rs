@@ -3,7 +3,7 @@
 //! | step | from -> to | module |
 //! | --- | --- | --- |
 //! | numbers | things -> numbers that they keep | `allocate` |
-//! | outside | prefixes, names, nodes -> identities | [`crate::identity`] |
+//! | outside | prefixes, names, nodes -> identities | `outside` |
 //! | pods | pods -> identities, addresses | `pods` |
 //! | index | labels -> who has them, who looks for them | `index` |
 //! | selectors | each selector, once -> the identities that it selects | `selectors` |
@@ -17,6 +17,7 @@
 mod allocate;
 mod changed;
 mod index;
+mod outside;
 mod pods;
 mod reached;
 mod sections;
@@ -40,12 +41,12 @@ use crate::author::PolicyId;
 use crate::change::{Change, Entries, Walk, order};
 use crate::diff::{MapWrite, writes};
 use crate::fqdn::Names;
-use crate::identity::outside::Outside;
 use crate::identity::reference::References;
 use crate::identity::{Member, Members, NamedPorts, relevant};
 use crate::rule::Policy;
 use crate::state::{DatapathState, EndpointState};
 use crate::{Desired, ObjectName};
+use outside::Outside;
 
 use index::Index;
 use pods::{Naming, Pods, Replaced};

@@ -2,7 +2,6 @@
 
 pub mod label;
 mod members;
-pub(crate) mod outside;
 pub(crate) mod reference;
 pub mod relevant;
 

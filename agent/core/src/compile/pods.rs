@@ -12,8 +12,8 @@ use egret_shared::Identity;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::Allocator;
+use super::outside::Outside;
 use super::selectors::{at, put};
-use crate::identity::outside::Outside;
 use crate::identity::relevant::{InCluster, InNamespace, OwnLabels};
 use crate::identity::{Member, Members, NamedPorts};
 use crate::rule::Dialect;

@@ -1,5 +1,6 @@
 //! Rules of one subject and direction to rows, and to what the proxies let pass.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -8,7 +9,6 @@ use alloc::vec::Vec;
 use egret_shared::{Action, Author as Number, Direction, Identity, PolicyEntry, Proxy};
 
 use super::port::blocks;
-use super::resolve::ResolvedRule;
 use super::tier::{Does, Draft, Drafts};
 use crate::Protocol;
 use crate::identity::{Member, Members};
@@ -17,6 +17,16 @@ use crate::policymap::level;
 use crate::rule::{Dialect, Effect, Inspection, Peers, PortMatch, PortRule, Ports, Rule, Tier};
 use crate::selector::NamePattern;
 use crate::state::{DnsFilterRules, DnsRule, PeerSet, PolicyRows, ProxyRule};
+
+/// What a rule comes to in a world.
+#[derive(Clone, Debug)]
+pub(crate) struct ResolvedRule {
+    /// Level of precedence.
+    pub(crate) level: u32,
+    pub(crate) peers: PeerSet,
+    /// The numbers under which it appears in rows: one for each listed port, or its own.
+    pub(crate) numbers: Box<[u32]>,
+}
 
 /// What holds around the rules of one subject and direction.
 pub(super) struct Around<'a> {

@@ -1,13 +1,13 @@
 //! One direction of one subject: the rules that apply to it, with their peers found.
 
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use egret_shared::{Direction, Proxy};
 use ipnet::IpNet;
 
+pub(crate) use super::build::ResolvedRule;
 use super::build::{Around, Builder, Built, add_unwritten};
 use crate::World;
 use crate::author::PolicyId;
@@ -16,7 +16,7 @@ use crate::rule::{
     Dialect, Effect, Enforcement, Peers, PortRule, Ports, Rule, Section, ServiceMatch, ServiceReference, Tier,
 };
 use crate::selector::{Entity, LabelSelector, Selector};
-use crate::state::{DnsFilterRules, Enforcers, PeerSet, PolicyRows, ProxyRule};
+use crate::state::{DnsFilterRules, Enforcers, PolicyRows, ProxyRule};
 
 /// A section that selects the subject, with its rules' peers found.
 #[derive(Clone, Copy)]
@@ -25,16 +25,6 @@ pub(crate) struct Applying<'a> {
     pub(crate) section: &'a Section,
     /// One for each of the section's rules.
     pub(crate) rules: &'a [ResolvedRule],
-}
-
-/// What a rule comes to in a world.
-#[derive(Clone, Debug)]
-pub(crate) struct ResolvedRule {
-    /// Level of precedence.
-    pub(crate) level: u32,
-    pub(crate) peers: PeerSet,
-    /// The numbers under which it appears in rows: one for each listed port, or its own.
-    pub(crate) numbers: Box<[u32]>,
 }
 
 /// One direction of one endpoint.

@@ -18,8 +18,8 @@ use core::net::IpAddr;
 use egret_shared::Identity;
 use ipnet::IpNet;
 
+use super::Allocator;
 use crate::World;
-use crate::compile::Allocator;
 use crate::fqdn::Names;
 use crate::identity::reference::{Prefixes, References};
 use crate::identity::{LabelSet, Member, NamedPorts, Source};
