@@ -99,7 +99,7 @@ impl Session {
             flows: Vec::new(),
             version,
             plugin,
-            naming: Naming { prefix: options.prefix.clone() },
+            naming: Naming::new(options.prefix.clone()),
             image,
             patience: if options.patient { Patience::LONG } else { Patience::SHORT },
             families: Families::of(&places),
@@ -212,7 +212,8 @@ impl Session {
 
     pub(super) async fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, ClusterError> {
         let asked = Instant::now();
-        let probes: Vec<Probe> = probes.iter().map(|probe| self.actual.to_cluster(probe)).collect();
+        let in_cluster = |probe: &Probe| self.naming.probe(&self.actual.to_cluster(probe));
+        let probes: Vec<Probe> = probes.iter().map(in_cluster).collect();
         // What the kernel said again on a connection that stays open is not what it is asked now.
         let before = match probes.iter().any(kept::is_kept) {
             true => self.flows_of_agents().await?,
@@ -303,6 +304,7 @@ impl Session {
             outside.show(&self.server, &mut self.agents, self.canary.as_ref(), &world.internet).await?;
         }
         self.nodes = nodes::map(world, &self.places)?;
+        self.naming.of_world(world);
         let shape = Shape {
             run: &self.server.run,
             naming: &self.naming,

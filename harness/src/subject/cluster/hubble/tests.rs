@@ -29,7 +29,7 @@ fn line(change: Value) -> String {
 }
 
 fn read(changes: &[Value]) -> Vec<Said> {
-    let naming = Naming { prefix: Some("t-".into()) };
+    let naming = Naming::new(Some("t-".into()));
     changes.iter().filter_map(|change| parse(&line(change.clone()), &naming).unwrap()).collect()
 }
 
