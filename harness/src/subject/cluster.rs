@@ -8,6 +8,7 @@
 //! | hosts outside -> a container beside the nodes | `outside`; the cluster's DNS server: `dns`, `corefile` |
 //! | objects -> cluster | `world`, `policies` through `server`; `ready` and `backends` wait |
 //! | policies in force | `canary`, for plugins that do not say; `agents`, for our own |
+//! | what clients see of a plugin that refuses what it denies | `denial` |
 //! | probes -> reports | `asking` and, for connections that stay open, `kept`, over `exec`; `drops` ends clients whose packets an agent has dropped |
 //! | what others' plugins tell of packets | `hubble` |
 //! | what was made -> nothing | `clean`, also after Ctrl-C (`stop`) and in a later run |
@@ -22,6 +23,7 @@ mod canary;
 mod changes;
 mod clean;
 mod corefile;
+mod denial;
 mod dns;
 mod drops;
 mod error;

@@ -17,6 +17,7 @@ use egret_probe::{Exchange, Target};
 use serde_json::json;
 
 use super::asking::{self, Patience};
+use super::denial;
 use super::error::ClusterError;
 use super::exec::At;
 use super::nodes::Place;
@@ -42,6 +43,8 @@ pub(super) struct Canary {
     namespace: String,
     questions: Vec<Exchange>,
     shut: bool,
+    /// Whether the plugin told clients that they were denied, when they last were.
+    refuses: bool,
     /// For each node of the cluster, the pod on its network.
     on_nodes: Vec<(String, String)>,
 }
@@ -92,7 +95,7 @@ impl Canary {
             http: Http::default(),
             expect_peer: None,
         });
-        Ok(Self { questions: questions.collect(), namespace, shut: false, on_nodes })
+        Ok(Self { questions: questions.collect(), namespace, shut: false, refuses: false, on_nodes })
     }
 
     /// The pod on the network of one of the cluster's nodes.
@@ -110,6 +113,11 @@ impl Canary {
     pub(super) fn on_every_node(&self) -> Vec<At> {
         let at = |(_, pod): &(String, String)| At::pod(self.namespace.clone(), pod.clone());
         self.on_nodes.iter().map(at).collect()
+    }
+
+    /// Whether the plugin refuses what it denies, and does not drop it in silence.
+    pub(super) const fn refuses(&self) -> bool {
+        self.refuses
     }
 
     /// Open, shut, open: the plugin enforces.
@@ -160,7 +168,7 @@ impl Canary {
     }
 
     /// Looks until every server answers, or none does, as the canary is; what is seen when the time is over.
-    async fn follow(&self, server: &Server) -> Result<Option<String>, ClusterError> {
+    async fn follow(&mut self, server: &Server) -> Result<Option<String>, ClusterError> {
         let at = At::pod(self.namespace.clone(), "client".into());
         let mut pace = Pace::new(PACE, LIMIT);
         loop {
@@ -169,6 +177,9 @@ impl Canary {
             let open = reports.iter().filter(|report| report.outcome == Outcome::Ok).count();
             let wanted = if self.shut { 0 } else { reports.len() };
             if open == wanted {
+                if self.shut {
+                    self.refuses = reports.iter().any(|report| denial::is_refusal(&report.outcome));
+                }
                 return Ok(None);
             }
             if !pace.next().await {

@@ -12,6 +12,7 @@ use super::agents::Agents;
 use super::asking::{self, Patience};
 use super::canary::Canary;
 use super::changes::Changes;
+use super::denial::Denial;
 use super::dns;
 use super::drops::Drops;
 use super::error::ClusterError;
@@ -58,6 +59,7 @@ pub(super) struct Session {
     hubble: hubble::Found,
     canary: Option<Canary>,
     kept: Kept,
+    denial: Denial,
     made: Made,
     policies: Policies,
     actual: Actual,
@@ -112,6 +114,7 @@ impl Session {
             hubble,
             canary: None,
             kept: Kept::default(),
+            denial: Denial::default(),
             made: Made::default(),
             policies: Policies::default(),
             actual: Actual::default(),
@@ -134,7 +137,13 @@ impl Session {
             Plugin::Any => format!("; {}", self.hubble.note()),
             Plugin::Egret => String::new(),
         };
-        format!("cluster {} with {nodes}{seen}", self.version)
+        let says = if self.refuses() { "; it refuses what it denies, which counts as silence" } else { "" };
+        format!("cluster {} with {nodes}{seen}{says}", self.version)
+    }
+
+    /// Whether clients hear of it when somebody else's plugin denies them something.
+    fn refuses(&self) -> bool {
+        self.plugin == Plugin::Any && self.canary.as_ref().is_some_and(Canary::refuses)
     }
 
     /// How much of what happens to a packet is seen.
@@ -213,13 +222,13 @@ impl Session {
     pub(super) async fn probe(&mut self, probes: &[Probe]) -> Result<Vec<Observation>, ClusterError> {
         let asked = Instant::now();
         let in_cluster = |probe: &Probe| self.naming.probe(&self.actual.to_cluster(probe));
-        let probes: Vec<Probe> = probes.iter().map(in_cluster).collect();
+        let in_cluster: Vec<Probe> = probes.iter().map(in_cluster).collect();
         // What the kernel said again on a connection that stays open is not what it is asked now.
         let before = match probes.iter().any(kept::is_kept) {
             true => self.flows_of_agents().await?,
             false => Vec::new(),
         };
-        let reports = self.ask(&probes).await?;
+        let reports = self.ask(&in_cluster).await?;
         let world = &self.actual.world;
         let said = match &self.hubble {
             hubble::Found::There(hubble) => {
@@ -234,8 +243,10 @@ impl Session {
             Plugin::Egret => self.agents.flows(&self.server).await?,
         };
         let flows: Vec<Flow> = before.iter().chain(&since).cloned().collect();
-        let observed = probes.iter().zip(&reports).map(|(probe, report)| {
-            let client = join::Judged::of(&probe.from, world);
+        let refuses = self.refuses();
+        let asked = probes.iter().zip(in_cluster.iter().zip(&reports));
+        let observed = asked.map(|(probe, (in_cluster, report))| {
+            let client = join::Judged::of(&in_cluster.from, world);
             let pod = client.pod;
             let seen = match kept::is_kept(probe) {
                 true => join::observe(client, report, &kept::about(report, &before, &since)),
@@ -245,6 +256,7 @@ impl Session {
                 Plugin::Any => hubble::observe(pod, report, seen, &said),
                 Plugin::Egret => seen,
             };
+            let seen = if refuses { self.denial.as_silence(probe, seen) } else { seen };
             Observation { addresses: self.actual.to_case(&seen.addresses), ..seen }
         });
         let observed = observed.collect();
@@ -305,6 +317,9 @@ impl Session {
         }
         self.nodes = nodes::map(world, &self.places)?;
         self.naming.of_world(world);
+        if self.refuses() {
+            self.denial.of_world(world);
+        }
         let shape = Shape {
             run: &self.server.run,
             naming: &self.naming,
