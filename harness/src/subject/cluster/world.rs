@@ -1,6 +1,7 @@
 //! Brings the cluster's objects from one world to the next: makes, changes and takes away what differs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use egret_core::world::World;
 use kube::api::DynamicObject;
@@ -9,9 +10,15 @@ use serde_json::{Value, json};
 use super::changes::Changes;
 use super::error::ClusterError;
 use super::object::{Key, Kind};
+use super::pace::Pace;
 use super::ready::{self, Pods};
 use super::server::Server;
 use super::shape::{ALWAYS_THERE, Shape, labels};
+
+/// How long a namespace may take to empty.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Between two looks at it.
+const PACE: Duration = Duration::from_millis(100);
 
 /// What this run has made, as it was last written.
 #[derive(Default)]
@@ -103,7 +110,12 @@ impl Made {
             }
             let object = key.object(&server.run, &labels, json!({}));
             if !self.objects.contains_key(&key) {
-                match server.get(&key).await? {
+                let mut there = server.get(&key).await?;
+                if there.as_ref().is_some_and(|there| is_leaving(server, there)) {
+                    gone(server, &key).await?;
+                    there = None;
+                }
+                match there {
                     None => {
                         self.create(server, &key, &object).await?;
                         self.account(server, &in_cluster).await?;
@@ -153,6 +165,22 @@ impl Made {
         }
         Ok(())
     }
+}
+
+/// Whether a namespace is of an earlier case of this run, and on its way out.
+fn is_leaving(server: &Server, there: &DynamicObject) -> bool {
+    server.is_ours(there) && there.metadata.deletion_timestamp.is_some()
+}
+
+/// Waits until a namespace is gone: its pods go first.
+async fn gone(server: &Server, key: &Key) -> Result<(), ClusterError> {
+    let mut pace = Pace::new(PACE, LIMIT);
+    while server.get(key).await?.is_some() {
+        if !pace.next().await {
+            return Err(ClusterError::Slow { what: format!("removing {key}"), seconds: LIMIT.as_secs() });
+        }
+    }
+    Ok(())
 }
 
 /// Policies of a case reach every pod of their namespace, so there may be none of others.

@@ -116,6 +116,20 @@ async fn a_namespace_of_others_is_used_when_nobody_lives_in_it() {
     assert_eq!(error, "namespace `x` holds pods of others (shop), which the case's policies would reach");
 }
 
+#[tokio::test]
+async fn a_namespace_of_an_earlier_case_is_waited_for_until_it_is_gone() {
+    let script = Script::default();
+    let server = script.server();
+    let mut leaving = json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": { "name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z" },
+    });
+    server.run.mark(&mut leaving);
+    script.says("GET /api/v1/namespaces/x", 200, &leaving, 3);
+    Made::default().reconcile(&server, &Parts::new(&server.run).shape(), &world()).await.unwrap();
+    assert_eq!(script.count("GET /api/v1/namespaces/x"), 4);
+}
+
 #[rstest]
 #[case::quota("exceeded quota: tiny, requested: pods=1, used: pods=3, limited: pods=3")]
 #[case::admission("pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\"")]
