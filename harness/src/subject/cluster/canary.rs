@@ -4,9 +4,12 @@
 //! first case it is open, shut by a policy, and open again; a plugin that does not follow ends the run. A plugin
 //! that is not ours does not say when a policy is in force, so behind each step's policies the canary's own policy is
 //! turned over, and the step waits until every node has followed. A plugin works through policies in order, or at
-//! least soon after each other: this is the most that can be known from outside.
+//! least soon after each other: this is the most that can be known from outside. Services are led to their pods by
+//! somebody who does not say so either (kube-proxy): behind each change of them the canary's own service is made anew,
+//! and answers on every node.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use egret_core::Protocol;
@@ -42,6 +45,8 @@ const PORT: u16 = 80;
 pub(super) struct Canary {
     namespace: String,
     questions: Vec<Exchange>,
+    /// How many services it has had; the newest one is there.
+    services: u64,
     shut: bool,
     /// Whether the plugin told clients that they were denied, when they last were.
     refuses: bool,
@@ -75,7 +80,8 @@ impl Canary {
             let server_pod = (format!("server-{index}"), "server", serves.clone(), false);
             let node_pod = (format!("node-{index}"), "node", Vec::new(), true);
             on_nodes.push((place.name.clone(), node_pod.0.clone()));
-            let client = (index == 0).then(|| ("client".to_owned(), "client", Vec::new(), false));
+            // No policy shuts the client, so its service is open at all times.
+            let client = (index == 0).then(|| ("client".to_owned(), "client", serves.clone(), false));
             for (name, role, serves, host_network) in [server_pod, node_pod].into_iter().chain(client) {
                 let key = Key::new(Kind::Pod, Some(&namespace), &name);
                 let menu = Menu { identity: format!("canary {name} {}", server.run.id), serves };
@@ -89,13 +95,14 @@ impl Canary {
         let pods = ready::wait(server, &keys, &BTreeSet::new()).await?;
         let servers = pods.iter().filter(|(key, _)| key.name.starts_with("server-"));
         let addresses = servers.filter_map(|(_, pod)| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok());
-        let questions = addresses.map(|address| Exchange::Tcp {
-            to: Target::Address(address),
-            port: PORT,
-            http: Http::default(),
-            expect_peer: None,
-        });
-        Ok(Self { questions: questions.collect(), namespace, shut: false, refuses: false, on_nodes })
+        Ok(Self {
+            questions: addresses.map(question).collect(),
+            namespace,
+            services: 0,
+            shut: false,
+            refuses: false,
+            on_nodes,
+        })
     }
 
     /// The pod on the network of one of the cluster's nodes.
@@ -150,6 +157,40 @@ impl Canary {
         }
     }
 
+    /// Waits until services lead to their pods on every node: makes the canary's service anew and sees it answer.
+    ///
+    /// # Errors
+    /// It did not answer in time.
+    pub(super) async fn lead(&mut self, server: &Server) -> Result<(), ClusterError> {
+        let key = |number: u64| Key::new(Kind::Service, Some(&self.namespace), &format!("service-{number}"));
+        let (old, new) = (key(self.services), key(self.services.saturating_add(1)));
+        if self.services > 0 {
+            server.delete(&old).await?;
+        }
+        let spec = json!({ "selector": { "canary": "client" }, "ports": [{ "port": PORT }] });
+        let object = new.object(&server.run, &json!({}), json!({ "spec": spec }));
+        let there = server.create(&new, &object).await?;
+        self.services = self.services.saturating_add(1);
+        let address = there.data["spec"]["clusterIP"].as_str().and_then(|address| address.parse().ok());
+        let address = address.ok_or_else(|| ClusterError::Missing(format!("{new} has no address")))?;
+        let mut pace = Pace::new(PACE, LIMIT);
+        for at in self.on_every_node() {
+            while asking::order(server, &at, vec![question(address)], PATIENCE, None)
+                .await?
+                .iter()
+                .any(|report| report.outcome != Outcome::Ok)
+            {
+                if !pace.next().await {
+                    return Err(ClusterError::Slow {
+                        what: format!("leading {new} to its pod, as pod {} sees it,", at.pod),
+                        seconds: LIMIT.as_secs(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Shuts the canary when it is open and opens it when it is shut; what is seen when nobody follows.
     async fn turn(&mut self, server: &Server) -> Result<Option<String>, ClusterError> {
         let key = Key::new(Kind::Policy(PolicyKind::NetworkPolicy), Some(&self.namespace), "canary");
@@ -194,4 +235,9 @@ impl Canary {
             }
         }
     }
+}
+
+/// Who answers at an address of the canary's.
+fn question(address: IpAddr) -> Exchange {
+    Exchange::Tcp { to: Target::Address(address), port: PORT, http: Http::default(), expect_peer: None }
 }

@@ -19,6 +19,12 @@ impl Changes {
         self.versions.is_empty()
     }
 
+    /// What is behind the services, as these changes say it.
+    pub(super) fn slices(&self) -> BTreeMap<String, String> {
+        let of = |(key, _): &(&String, &String)| key.starts_with(Kind::EndpointSlice.word());
+        self.versions.iter().filter(of).map(|(key, version)| (key.clone(), version.clone())).collect()
+    }
+
     /// Notes an object as the API server gave it back.
     pub(super) fn there(&mut self, key: &Key, object: &DynamicObject) {
         let version = object.metadata.resource_version.clone().unwrap_or_default();

@@ -60,6 +60,8 @@ pub(super) struct Session {
     canary: Option<Canary>,
     kept: Kept,
     denial: Denial,
+    /// What was behind the services when the canary's was seen to answer.
+    led: BTreeMap<String, String>,
     made: Made,
     policies: Policies,
     actual: Actual,
@@ -115,6 +117,7 @@ impl Session {
             canary: None,
             kept: Kept::default(),
             denial: Denial::default(),
+            led: BTreeMap::new(),
             made: Made::default(),
             policies: Policies::default(),
             actual: Actual::default(),
@@ -334,6 +337,14 @@ impl Session {
         });
         let pods = &self.made.pods;
         changes.extend(backends::wait(&self.server, &shape, pods, world).await?);
+        let slices = changes.slices();
+        if let (Plugin::Any, Some(canary)) = (self.plugin, &mut self.canary)
+            && !slices.is_empty()
+            && slices != self.led
+        {
+            canary.lead(&self.server).await?;
+        }
+        self.led = slices;
         self.actual = Actual::read(&self.server, &shape, pods, &self.places, world).await?;
         Ok(changes)
     }
