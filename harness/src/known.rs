@@ -103,6 +103,19 @@ mod tests {
     }
 
     #[test]
+    fn the_lists_of_this_repository_name_its_cases() {
+        let cases = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../cases"));
+        let lists = std::fs::read_dir(cases.join("known")).unwrap();
+        let entries = lists.flat_map(|list| read_file(&list.unwrap().path()).unwrap());
+        let entries: Vec<_> = entries.collect();
+        assert!(!entries.is_empty());
+        for (case, why) in entries {
+            assert!(cases.join(format!("{case}.yaml")).is_file(), "there is no case `{case}`");
+            assert!(why.link.starts_with("https://"), "{case}: {}", why.link);
+        }
+    }
+
+    #[test]
     fn no_file_means_no_known_failures() {
         let folder = tempfile::tempdir().unwrap();
         assert!(read(folder.path(), "lab").unwrap().is_empty());
