@@ -175,7 +175,7 @@ impl Canary {
         let address = address.ok_or_else(|| ClusterError::Missing(format!("{new} has no address")))?;
         let mut pace = Pace::new(PACE, LIMIT);
         for at in self.on_every_node() {
-            while asking::order(server, &at, vec![question(address)], PATIENCE, None)
+            while asking::order(server, &at, Vec::new(), vec![question(address)], PATIENCE, None)
                 .await?
                 .iter()
                 .any(|report| report.outcome != Outcome::Ok)
