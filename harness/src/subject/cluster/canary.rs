@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use egret_core::Protocol;
-use egret_core::probe::{Http, Outcome};
+use egret_core::probe::{Http, Outcome, Record};
 use egret_core::spec::PolicyKind;
 use egret_core::world::{Application, Serve};
 use egret_probe::{Exchange, Target};
@@ -38,6 +38,8 @@ const PACE: Duration = Duration::from_millis(100);
 /// How long the client waits for a server: they are idle and near.
 const PATIENCE: Patience =
     Patience { answer: Duration::from_millis(500), resolve: Duration::from_millis(500) };
+/// How often a name is looked up, so that each of several DNS servers is met.
+const LOOKUPS: usize = 16;
 /// Port of the canary's servers.
 const PORT: u16 = 80;
 
@@ -77,7 +79,7 @@ impl Canary {
         }];
         for (index, place) in places.iter().enumerate() {
             let node = Some(place.name.as_str());
-            let server_pod = (format!("server-{index}"), "server", serves.clone(), false);
+            let server_pod = (server_pod(index), "server", serves.clone(), false);
             let node_pod = (format!("node-{index}"), "node", Vec::new(), true);
             on_nodes.push((place.name.clone(), node_pod.0.clone()));
             // No policy shuts the client, so its service is open at all times.
@@ -157,7 +159,11 @@ impl Canary {
         }
     }
 
-    /// Waits until services lead to their pods on every node: makes the canary's service anew and sees it answer.
+    /// Waits until services have their names and lead to their pods on every node: makes the canary's service anew and sees
+    /// it answer.
+    ///
+    /// Who watches the API server learns of this service after those of the case. A cluster has several DNS servers, of
+    /// which each question meets one.
     ///
     /// # Errors
     /// It did not answer in time.
@@ -172,14 +178,21 @@ impl Canary {
         let there = server.create(&new, &object).await?;
         self.services = self.services.saturating_add(1);
         let address = there.data["spec"]["clusterIP"].as_str().and_then(|address| address.parse().ok());
-        let address = address.ok_or_else(|| ClusterError::Missing(format!("{new} has no address")))?;
+        let address: IpAddr =
+            address.ok_or_else(|| ClusterError::Missing(format!("{new} has no address")))?;
+        let record = if address.is_ipv4() { Record::A } else { Record::Aaaa };
+        let name = format!("{}.{}.svc", new.name, self.namespace);
+        let mut questions = vec![Exchange::Dns { name, record }; LOOKUPS];
+        questions.push(question(address));
         let mut pace = Pace::new(PACE, LIMIT);
-        for at in self.on_every_node() {
-            while asking::order(server, &at, Vec::new(), vec![question(address)], PATIENCE, None)
-                .await?
-                .iter()
-                .any(|report| report.outcome != Outcome::Ok)
-            {
+        for index in 0..self.on_nodes.len() {
+            let at = At::pod(self.namespace.clone(), server_pod(index));
+            loop {
+                let reports =
+                    asking::order(server, &at, Vec::new(), questions.clone(), PATIENCE, None).await?;
+                if reports.iter().all(|report| report.outcome == Outcome::Ok) {
+                    break;
+                }
                 if !pace.next().await {
                     return Err(ClusterError::Slow {
                         what: format!("leading {new} to its pod, as pod {} sees it,", at.pod),
@@ -235,6 +248,11 @@ impl Canary {
             }
         }
     }
+}
+
+/// The name of the server on one of the nodes.
+fn server_pod(index: usize) -> String {
+    format!("server-{index}")
 }
 
 /// Who answers at an address of the canary's.

@@ -338,7 +338,7 @@ impl Session {
         let pods = &self.made.pods;
         changes.extend(backends::wait(&self.server, &shape, pods, world).await?);
         let slices = changes.slices();
-        if let (Plugin::Any, Some(canary)) = (self.plugin, &mut self.canary)
+        if let Some(canary) = &mut self.canary
             && !slices.is_empty()
             && slices != self.led
         {
