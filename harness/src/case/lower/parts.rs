@@ -1,4 +1,4 @@
-//! Parts of a world by name, gathered from a case, the shared worlds it uses and its manifests.
+//! Parts of a world by kind and name, each with the place of its name.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -57,8 +57,7 @@ pub(super) async fn ask(
 ) -> Result<Vec<Report>, ClusterError> {
     let mut clients: BTreeMap<At, Asked> = BTreeMap::new();
     for (index, probe) in probes.iter().enumerate() {
-        let question =
-            question::question(probe, world).map_err(|error| ClusterError::Missing(error.to_string()))?;
+        let question = question::question(probe, world)?;
         let client = clients.entry(place(&probe.from)?).or_default();
         client.addresses = question.addresses;
         client.questions.push((index, question.exchange));

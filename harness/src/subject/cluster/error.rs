@@ -4,6 +4,7 @@ use kube::config::KubeconfigError;
 
 use crate::subject::SubjectError;
 use crate::subject::image::Unusable;
+use crate::subject::question::NotThere;
 
 /// An error of the subjects `cluster` and `kind`.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +156,12 @@ pub enum ClusterError {
         /// What it said.
         source: std::io::Error,
     },
+}
+
+impl From<NotThere> for ClusterError {
+    fn from(error: NotThere) -> Self {
+        Self::Missing(error.to_string())
+    }
 }
 
 impl ClusterError {

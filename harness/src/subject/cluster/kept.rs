@@ -68,8 +68,7 @@ impl Kept {
     ) -> Result<Vec<Report>, ClusterError> {
         let mut reports = Vec::with_capacity(probes.len());
         for probe in probes {
-            let question =
-                question::question(probe, world).map_err(|error| ClusterError::Missing(error.to_string()))?;
+            let question = question::question(probe, world)?;
             let at = place(&probe.from)?;
             reports
                 .push(self.say(server, &at, question.addresses, question.exchange, patience, drops).await?);

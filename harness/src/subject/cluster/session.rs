@@ -288,7 +288,7 @@ impl Session {
         let from_pods = asking::ask(&self.server, &inside, world, place, self.patience, drops).await?;
         let questions: Result<Vec<_>, _> =
             outside.iter().map(|probe| question::question(probe, world)).collect();
-        let questions = questions.map_err(|error| ClusterError::Missing(error.to_string()))?;
+        let questions = questions?;
         self.kept = open;
         let from_outside = match &mut self.outside {
             Ok(outside) if !questions.is_empty() => outside.ask(questions, self.drops.as_ref()).await?,
